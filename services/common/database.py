@@ -1,0 +1,38 @@
+"""Opens the database: SQLite in WAL mode on one machine, PostgreSQL on many. One code path."""
+
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine, event
+
+metadata = MetaData()
+"""All tables of the database register here."""
+
+
+def open_database(url: str) -> Engine:
+    """Opens a database and creates the tables it lacks.
+
+    Args:
+        url: an SQLAlchemy URL, `sqlite:////path/to/file.db` or `postgresql+psycopg://...`.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database cannot be opened.
+    """
+    # Imported for their tables. Here, because the modules import this one.
+    from services.common import releases, stored  # noqa: F401
+    from services.features import event_log  # noqa: F401
+
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": 30})
+        event.listen(engine, "connect", _configure_sqlite)
+    else:
+        engine = create_engine(url, pool_pre_ping=True)
+    metadata.create_all(engine)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a commit survives power loss, not only kill -9
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()

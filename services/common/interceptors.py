@@ -1,0 +1,152 @@
+"""What happens around every call of every service, outermost first.
+
+`AccessInterceptor` (request id, metrics, log line) -> `AdmissionInterceptor` (sheds load) ->
+`DeadlineInterceptor` -> `ErrorInterceptor` (domain errors become statuses) -> the servicer.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from services.common.deadlines import deadline_in
+from services.common.errors import DomainError, Overloaded
+from services.common.telemetry import (
+    CALL_SECONDS,
+    CALLS,
+    REQUEST_ID_HEADER,
+    new_request_id,
+    request_id,
+)
+
+RETRY_AFTER_HEADER = "retry-after-ms"
+
+log = logging.getLogger(__name__)
+
+Context = aio.ServicerContext[Any, Any]
+Handler = Callable[[Any, Context], Awaitable[Any]]
+
+
+class UnaryInterceptor(aio.ServerInterceptor, ABC):
+    """Wraps unary calls and leaves streams (reflection, health watch) alone."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        inner: Handler = handler.unary_unary  # type: ignore[assignment]
+        method = handler_call_details.method
+
+        async def outer(request: Any, context: Context) -> Any:
+            return await self.around(inner, method, request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            outer,  # type: ignore[arg-type]
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    @abstractmethod
+    async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
+        """Calls `inner(request, context)` and returns its answer."""
+
+
+class AccessInterceptor(UnaryInterceptor):
+    """Takes or makes the request id, counts and times the call, and writes one log line."""
+
+    async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
+        sent = dict(context.invocation_metadata() or ()).get(REQUEST_ID_HEADER)
+        request_id.set(sent if isinstance(sent, str) and sent else new_request_id())
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            response = await inner(request, context)
+            code = grpc.StatusCode.OK
+            return response
+        except aio.AbortError:
+            code = context.code()  # type: ignore[assignment]
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            CALLS.labels(method, code.name).inc()
+            CALL_SECONDS.labels(method).observe(seconds)
+            level = logging.DEBUG if code is grpc.StatusCode.OK else logging.INFO
+            log.log(
+                level,
+                "call",
+                extra={"method": method, "code": code.name, "millis": round(seconds * 1e3, 3)},
+            )
+
+
+class AdmissionInterceptor(UnaryInterceptor):
+    """Answers RESOURCE_EXHAUSTED at once, with a hint, when too many calls are in progress.
+
+    Health checks are always admitted: an overloaded server is not a dead one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._in_progress = 0
+
+    async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
+        if method.startswith("/grpc.health."):
+            return await inner(request, context)
+        if self._in_progress >= self._limit:
+            context.set_trailing_metadata(((RETRY_AFTER_HEADER, "100"),))
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._limit} calls are in progress; try again in 100 ms",
+            )
+        self._in_progress += 1
+        try:
+            return await inner(request, context)
+        finally:
+            self._in_progress -= 1
+
+
+class DeadlineInterceptor(UnaryInterceptor):
+    """Gives every call a deadline, the caller's or the default, that `Budget.current` reads."""
+
+    def __init__(self, default_seconds: float) -> None:
+        self._default = default_seconds
+
+    async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
+        remaining = context.time_remaining()  # None without a client deadline
+        seconds = self._default if remaining is None else remaining
+        with deadline_in(max(0.0, seconds)):
+            return await inner(request, context)
+
+
+class ErrorInterceptor(UnaryInterceptor):
+    """Domain errors keep their text; any other exception is logged and answered with a constant."""
+
+    async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
+        try:
+            return await inner(request, context)
+        except aio.AbortError:
+            raise
+        except DomainError as error:
+            if isinstance(error, Overloaded):
+                context.set_trailing_metadata(((RETRY_AFTER_HEADER, str(error.retry_after_ms)),))
+            await context.abort(grpc.StatusCode[error.status], str(error))
+        except Exception:
+            log.exception("unhandled error", extra={"method": method})
+            await context.abort(grpc.StatusCode.INTERNAL, "Internal server error")
+
+
+def standard_interceptors(max_concurrent: int, deadline_seconds: float) -> list[UnaryInterceptor]:
+    """The interceptors of every server, outermost first."""
+    return [
+        AccessInterceptor(),
+        AdmissionInterceptor(max_concurrent),
+        DeadlineInterceptor(deadline_seconds),
+        ErrorInterceptor(),
+    ]

@@ -1,0 +1,33 @@
+"""`UserHistory` to and from the message that carries it between services."""
+
+import numpy as np
+
+from models.features import UserHistory
+from tandem.model.v1 import model_pb2
+
+
+def encode_user(user: UserHistory) -> model_pb2.UserInput:
+    return model_pb2.UserInput(
+        history_rows=user.rows.tolist(),
+        history_kinds=user.kinds.tolist(),
+        history_ages=user.ages.tolist(),
+        history_values=user.values.tolist(),
+        request_time=user.time,
+        region=user.region,
+        device=user.device,
+        factors=user.factors.tolist(),
+    )
+
+
+def decode_user(message: model_pb2.UserInput) -> UserHistory:
+    """Raises `ValueError` when the parallel arrays differ in length."""
+    return UserHistory(
+        rows=np.array(message.history_rows, dtype=np.int32),
+        kinds=np.array(message.history_kinds, dtype=np.int8),
+        ages=np.array(message.history_ages, dtype=np.float32),
+        values=np.array(message.history_values, dtype=np.float32),
+        time=message.request_time,
+        region=message.region,
+        device=message.device,
+        factors=np.array(message.factors, dtype=np.float32),
+    )

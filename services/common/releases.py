@@ -1,0 +1,145 @@
+"""The release registry: which releases exist, and which one serves."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import JSON, Column, Engine, Float, Integer, String, Table, func, insert, select
+from sqlalchemy import update as sql_update
+
+from services.common.database import metadata
+from services.common.errors import FailedPrecondition, NotFound
+
+_releases = Table(
+    "releases",
+    metadata,
+    Column("release_id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("metrics", JSON, nullable=False),
+)
+
+_activations = Table(
+    "activations",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("release_id", String(64), nullable=False),
+    Column("activated_at", Float, nullable=False),
+)
+
+
+class ReleaseState(StrEnum):
+    BUILT = "BUILT"
+    ACTIVE = "ACTIVE"
+    RETIRED = "RETIRED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    release_id: str
+    state: ReleaseState
+    created_at: datetime
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class ReleaseRegistry:
+    """Reads and writes the registry. Every method is one transaction, and blocks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, release_id: str, metrics: dict[str, float]) -> ReleaseRecord:
+        """Registers a finished build."""
+        record = ReleaseRecord(release_id, ReleaseState.BUILT, datetime.now(UTC), metrics)
+        with self._engine.begin() as db:
+            db.execute(
+                insert(_releases).values(
+                    release_id=release_id,
+                    state=record.state.value,
+                    created_at=record.created_at.timestamp(),
+                    metrics=metrics,
+                )
+            )
+        return record
+
+    def list(self) -> list[ReleaseRecord]:
+        """All releases, newest first."""
+        with self._engine.connect() as db:
+            rows = db.execute(select(_releases).order_by(_releases.c.created_at.desc())).all()
+        return [
+            ReleaseRecord(
+                row.release_id,
+                ReleaseState(row.state),
+                datetime.fromtimestamp(row.created_at, UTC),
+                dict(row.metrics),
+            )
+            for row in rows
+        ]
+
+    def get(self, release_id: str) -> ReleaseRecord:
+        """One release.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        for record in self.list():
+            if record.release_id == release_id:
+                return record
+        raise NotFound(f"release_id: no release {release_id!r}")
+
+    def active(self) -> str | None:
+        """Id of the release that serves."""
+        with self._engine.connect() as db:
+            return db.execute(
+                select(_releases.c.release_id).where(_releases.c.state == ReleaseState.ACTIVE.value)
+            ).scalar()
+
+    def previous(self) -> str:
+        """Id of the release that served before the active one.
+
+        Raises:
+            FailedPrecondition: no other release ever served.
+        """
+        active = self.active()
+        with self._engine.connect() as db:
+            found = db.execute(
+                select(_activations.c.release_id)
+                .join(_releases, _releases.c.release_id == _activations.c.release_id)
+                .where(_activations.c.release_id != active)
+                .where(_releases.c.state == ReleaseState.RETIRED.value)
+                .order_by(_activations.c.seq.desc())
+                .limit(1)
+            ).scalar()
+        if found is None:
+            raise FailedPrecondition("there is no earlier release to roll back to")
+        return str(found)
+
+    def activate(self, release_id: str) -> ReleaseRecord:
+        """Makes a release the active one, and retires the one that was, in one transaction.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        self.get(release_id)
+        with self._engine.begin() as db:
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.state == ReleaseState.ACTIVE.value)
+                .values(state=ReleaseState.RETIRED.value)
+            )
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .values(state=ReleaseState.ACTIVE.value)
+            )
+            db.execute(
+                insert(_activations).values(
+                    release_id=release_id, activated_at=datetime.now(UTC).timestamp()
+                )
+            )
+        return self.get(release_id)
+
+    def count(self) -> int:
+        with self._engine.connect() as db:
+            return db.execute(select(func.count()).select_from(_releases)).scalar_one()
