@@ -156,6 +156,11 @@ class Release:
         return pd.read_parquet(self.path / USERS)
 
     @cached_property
+    def user_rows(self) -> dict[str, int]:
+        """Row by user id."""
+        return {str(user_id): row for row, user_id in enumerate(self.users["user_id"])}
+
+    @cached_property
     def item_vectors(self) -> NDArray[np.float32]:
         """(n, d) tower-space vectors; the inner product with a user vector is the model's score."""
         return self._array(ITEM_VECTORS)

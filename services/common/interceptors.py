@@ -4,11 +4,13 @@
 `DeadlineInterceptor` -> `ErrorInterceptor` (domain errors become statuses) -> the servicer.
 """
 
+from __future__ import annotations  # grpc's generics exist in its stubs only
+
 import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from grpc import aio
@@ -27,8 +29,8 @@ RETRY_AFTER_HEADER = "retry-after-ms"
 
 log = logging.getLogger(__name__)
 
-Context = aio.ServicerContext[Any, Any]
-Handler = Callable[[Any, Context], Awaitable[Any]]
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+Handler: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
 
 
 class UnaryInterceptor(aio.ServerInterceptor, ABC):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, Column, Engine, Float, Integer, String, Table, func, insert, select
+from sqlalchemy import JSON, Boolean, Column, Engine, Float, Integer, String, Table, insert, select
 from sqlalchemy import update as sql_update
 
 from services.common.database import metadata
@@ -17,6 +17,7 @@ _releases = Table(
     Column("state", String(16), nullable=False),
     Column("created_at", Float, nullable=False),
     Column("metrics", JSON, nullable=False),
+    Column("activate_at_start", Boolean, nullable=False),
 )
 
 _activations = Table(
@@ -49,8 +50,10 @@ class ReleaseRegistry:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, release_id: str, metrics: dict[str, float]) -> ReleaseRecord:
-        """Registers a finished build."""
+    def add(
+        self, release_id: str, metrics: dict[str, float], *, activate_at_start: bool = False
+    ) -> ReleaseRecord:
+        """Registers a finished build; it may wait for the next start of the system to serve."""
         record = ReleaseRecord(release_id, ReleaseState.BUILT, datetime.now(UTC), metrics)
         with self._engine.begin() as db:
             db.execute(
@@ -59,6 +62,7 @@ class ReleaseRegistry:
                     state=record.state.value,
                     created_at=record.created_at.timestamp(),
                     metrics=metrics,
+                    activate_at_start=activate_at_start,
                 )
             )
         return record
@@ -94,6 +98,25 @@ class ReleaseRegistry:
             return db.execute(
                 select(_releases.c.release_id).where(_releases.c.state == ReleaseState.ACTIVE.value)
             ).scalar()
+
+    def pending(self) -> str | None:
+        """Id of the newest release, if it is built and waits for the system's start to serve."""
+        with self._engine.connect() as db:
+            newest = db.execute(
+                select(_releases).order_by(_releases.c.created_at.desc()).limit(1)
+            ).first()
+        if newest is None or newest.state != ReleaseState.BUILT or not newest.activate_at_start:
+            return None
+        return str(newest.release_id)
+
+    def refuse(self, release_id: str) -> None:
+        """Marks a release as one that cannot serve."""
+        with self._engine.begin() as db:
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .values(state=ReleaseState.FAILED.value)
+            )
 
     def previous(self) -> str:
         """Id of the release that served before the active one.
@@ -139,7 +162,3 @@ class ReleaseRegistry:
                 )
             )
         return self.get(release_id)
-
-    def count(self) -> int:
-        with self._engine.connect() as db:
-            return db.execute(select(func.count()).select_from(_releases)).scalar_one()

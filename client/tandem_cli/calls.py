@@ -1,0 +1,100 @@
+"""`tandem recommend`, `similar` and `event`: the public API from the shell."""
+
+import click
+
+from deploy.local.state import State
+from models.events import EventKind
+from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem_cli.options import connect, count_option, json_option, port_option, state_option
+from tandem_cli.output import print_json, print_table
+from tandem_client import event as make_event
+
+
+@click.command()
+@click.argument("user")
+@count_option
+@click.option("--explain", is_flag=True, help="Show what every stage did.")
+@state_option
+@port_option
+@json_option
+def recommend(
+    user: str, count: int, explain: bool, state: State, port: int | None, as_json: bool
+) -> None:
+    """The best items for USER now."""
+    _check_count(count)
+    with connect(state, port) as client:
+        answer = client.recommend(user, count, explain=explain)
+    if as_json:
+        return print_json(answer)
+    millis = "  ".join(f"{name} {ms:.1f} ms" for name, ms in answer.stage_millis.items())
+    print_table(
+        ["item", "title", "score", "sources"],
+        [[i.item_id, i.title, i.score, ", ".join(i.sources)] for i in answer.items],
+        f"{pb.Level.Name(answer.level)}  release {answer.release_id}\n{millis}",
+    )
+    if explain:
+        _print_trace(answer.trace)
+
+
+def _print_trace(trace: pb.Trace) -> None:
+    print_table(
+        ["stage", "component", "in", "out", "ms", "error"],
+        [[s.stage, s.component, s.rows_in, s.rows_out, s.millis, s.error] for s in trace.stages],
+    )
+
+
+@click.command()
+@click.argument("item")
+@count_option
+@state_option
+@port_option
+@json_option
+def similar(item: str, count: int, state: State, port: int | None, as_json: bool) -> None:
+    """The items nearest to ITEM."""
+    _check_count(count)
+    with connect(state, port) as client:
+        answer = client.similar_items(item, count)
+    if as_json:
+        return print_json(answer)
+    print_table(
+        ["item", "title", "score"],
+        [[i.item_id, i.title, i.score] for i in answer.items],
+        f"release {answer.release_id}",
+    )
+
+
+@click.command()
+@click.argument("user")
+@click.argument("item")
+@click.argument("kind")
+@click.option("--value", type=float, default=0.0, help="Stars of a rating, hours of a watch.")
+@click.option("--region", default="", help="Region code.")
+@state_option
+@port_option
+@json_option
+def event(
+    user: str,
+    item: str,
+    kind: str,
+    value: float,
+    region: str,
+    state: State,
+    port: int | None,
+    as_json: bool,
+) -> None:
+    """Records that USER did KIND (click, like, rating, ...) to ITEM."""
+    try:
+        number = pb.EventKind.Name(EventKind.parse(kind))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="KIND") from None
+    sent = make_event(user, item, pb.EventKind.Value(number), value=value, region=region)
+    with connect(state, port) as client:
+        answer = client.record([sent])
+    if as_json:
+        return print_json(answer)
+    print(f"accepted {answer.accepted}, duplicates {answer.duplicates}  event {sent.event_id}")
+
+
+def _check_count(count: int) -> None:
+    if count < 0:  # the message carries an unsigned number; the server checks the rest
+        raise click.BadParameter(f"must be 1 to 500, is {count}", param_hint="-n")

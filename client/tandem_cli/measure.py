@@ -1,0 +1,54 @@
+"""`tandem evaluate` and `tandem bench`: quality and speed, each in a state of its own."""
+
+from pathlib import Path
+
+import click
+
+from tandem_cli.options import data_option, json_option
+from tandem_cli.output import print_json, print_table
+
+
+@click.command()
+@data_option(required=True)
+@click.option("--protocol", default="leave-last-out", show_default=True, help="How to cut the log.")
+@json_option
+def evaluate(data: Path, protocol: str, as_json: bool) -> None:
+    """Compares models on a log, over the full catalogue."""
+    from training.data import read_data
+    from training.evaluate import evaluate as run
+
+    found = run(read_data(data), protocol)
+    if as_json:
+        return print_json(found)
+    columns = ["model", *next(iter(found["models"].values()))]
+    print_table(
+        columns,
+        [[name, *metrics.values()] for name, metrics in found["models"].items()],
+        f"{found['protocol']}, {found['users']} users",
+    )
+
+
+@click.command()
+@data_option(required=False)
+@click.option("--requests", type=click.IntRange(10, 100_000), default=500, show_default=True)
+@json_option
+def bench(data: Path | None, requests: int, as_json: bool) -> None:
+    """Measures Recommend against a single-process server with the same model."""
+    from bench.recommend import run
+
+    found = run(data, requests)
+    if as_json:
+        return print_json(found)
+    print_table(
+        ["server", "p50 ms", "p99 ms", "requests/s, 16 clients"],
+        [
+            [name, found[name]["p50_ms"], found[name]["p99_ms"], found[name]["rps_16"]]
+            for name in ("recommend", "floor")
+        ],
+        f"ratio of p50 {found['ratio_p50']:.2f}, of requests/s {found['ratio_rps']:.2f}",
+    )
+    print_table(
+        ["stage", "p50 ms", "p99 ms"],
+        [[name, each["p50_ms"], each["p99_ms"]] for name, each in found["stages"].items()],
+    )
+    print_table(["process", "RSS MiB"], [list(each) for each in found["rss_mb"].items()])

@@ -1,0 +1,66 @@
+"""`tandem releases`: list, activate, roll back."""
+
+import click
+
+from deploy.local.state import State
+from services.common.database import open_database
+from services.common.releases import ReleaseRecord, ReleaseRegistry
+from tandem_cli.options import connect, json_option, port_option, state_option
+from tandem_cli.output import print_json, print_table
+
+
+@click.group()
+def releases() -> None:
+    """The releases of a system."""
+
+
+@releases.command("list")
+@state_option
+@port_option
+@json_option
+def list_releases(state: State, port: int | None, as_json: bool) -> None:
+    """Lists all releases, newest first. The system may be down."""
+    state.create()
+    records = ReleaseRegistry(open_database(state.database_url)).list()
+    if as_json:
+        return print_json([_plain(record) for record in records])
+    names = sorted({name for record in records for name in record.metrics})
+    print_table(
+        ["release", "state", "created", *names],
+        [
+            [r.release_id, r.state, f"{r.created_at:%F %T}", *(r.metrics.get(n, "") for n in names)]
+            for r in records
+        ],
+    )
+
+
+@releases.command()
+@click.argument("release_id")
+@state_option
+@port_option
+@json_option
+def activate(release_id: str, state: State, port: int | None, as_json: bool) -> None:
+    """Publishes RELEASE_ID and switches to it."""
+    with connect(state, port) as client:
+        release = client.activate_release(release_id).release
+    print_json(release) if as_json else print(f"active: {release.release_id}")
+
+
+@releases.command()
+@state_option
+@port_option
+@json_option
+def rollback(state: State, port: int | None, as_json: bool) -> None:
+    """Switches back to the release that was active before."""
+    with connect(state, port) as client:
+        release = client.rollback_release().release
+    print_json(release) if as_json else print(f"active: {release.release_id}")
+
+
+def _plain(record: ReleaseRecord) -> dict[str, object]:
+    return {
+        "release_id": record.release_id,
+        "state": record.state.value,
+        "created_at": record.created_at.isoformat(),
+        "metrics": record.metrics,
+    }

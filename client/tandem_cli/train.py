@@ -1,0 +1,57 @@
+"""`tandem train`: from a log to a release, and into service."""
+
+from pathlib import Path
+
+import click
+
+from deploy.local.state import State
+from deploy.local.system import System
+from tandem_cli.options import connect, data_option, json_option, port_option, state_option
+from tandem_cli.output import print_json, print_table
+from training.job import train_from_log
+
+
+@click.command()
+@data_option(required=True)
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A further file of events or ratings; may be given more than once.",
+)
+@click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
+@state_option
+@port_option
+@json_option
+def train(
+    data: Path, also: tuple[Path, ...], no_activate: bool, state: State, port: int | None, as_json: bool
+) -> None:
+    """Learns from a log and all events recorded live, builds a release, and activates it."""
+    state.create()
+    release = train_from_log(
+        data,
+        also,
+        database_url=state.database_url,
+        release_root=state.releases,
+        activate_at_start=not no_activate,
+    )
+    activated = not no_activate and System(state).is_up()
+    if activated:
+        with connect(state, port) as client:
+            client.activate_release(release.release_id)
+    manifest = release.manifest
+    if as_json:
+        return print_json(
+            {
+                "release_id": manifest.release_id,
+                "activated": activated,
+                "created_at": manifest.created_at,
+                "metrics": manifest.metrics,
+            }
+        )
+    print_table(
+        ["metric", "value"],
+        [[name, value] for name, value in manifest.metrics.items()],
+        f"release {manifest.release_id}: {manifest.n_events} events, {manifest.n_users} users, "
+        f"{manifest.n_items} items",
+    )

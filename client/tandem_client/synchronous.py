@@ -1,0 +1,97 @@
+"""The blocking client."""
+
+from collections.abc import Callable, Iterable
+from typing import Self, TypeVar, Unpack
+
+import grpc
+
+from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem.recommender.v1 import recommender_pb2_grpc
+from tandem_client.connection import (
+    ACTIVATE_TIMEOUT_SECONDS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT_SECONDS,
+    TandemError,
+    channel_options,
+)
+from tandem_client.requests import RecommendOptions, recommend_request
+
+_Response = TypeVar("_Response")
+
+
+class Client:
+    """Calls Tandem and waits. Thread-safe; keep one a process.
+
+    Args:
+        address: `host:port` of the orchestrator.
+        timeout: seconds a call may take, its retries included.
+
+    Every method raises `TandemError` when the call fails for good.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, timeout: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        self._channel = grpc.insecure_channel(address, options=channel_options())
+        self._timeout = timeout
+        self._recommender = recommender_pb2_grpc.RecommenderServiceStub(self._channel)
+        self._admin = recommender_pb2_grpc.AdminServiceStub(self._channel)
+
+    def recommend(
+        self, user_id: str, count: int = 10, **options: Unpack[RecommendOptions]
+    ) -> pb.RecommendResponse:
+        """The best `count` items for a user now."""
+        return self._call(self._recommender.Recommend, recommend_request(user_id, count, options))
+
+    def recommend_stored(self, user_id: str, count: int = 10) -> pb.RecommendStoredResponse:
+        """The list computed for the user in training."""
+        request = pb.RecommendStoredRequest(user_id=user_id, count=count)
+        return self._call(self._recommender.RecommendStored, request)
+
+    def similar_items(self, item_id: str, count: int = 10) -> pb.SimilarItemsResponse:
+        """The items nearest to an item."""
+        request = pb.SimilarItemsRequest(item_id=item_id, count=count)
+        return self._call(self._recommender.SimilarItems, request)
+
+    def similar_users(self, user_id: str, count: int = 10) -> pb.SimilarUsersResponse:
+        """The users nearest in taste to a user."""
+        request = pb.SimilarUsersRequest(user_id=user_id, count=count)
+        return self._call(self._recommender.SimilarUsers, request)
+
+    def record(self, events: Iterable[pb.Event]) -> pb.RecordEventsResponse:
+        """Stores events durably; bad ones are named in the answer's `errors`."""
+        return self._call(self._recommender.RecordEvents, pb.RecordEventsRequest(events=events))
+
+    def list_releases(self) -> pb.ListReleasesResponse:
+        """All releases, newest first."""
+        return self._call(self._admin.ListReleases, pb.ListReleasesRequest())
+
+    def activate_release(self, release_id: str) -> pb.ActivateReleaseResponse:
+        """Publishes a release and switches to it."""
+        request = pb.ActivateReleaseRequest(release_id=release_id)
+        return self._call(self._admin.ActivateRelease, request, ACTIVATE_TIMEOUT_SECONDS)
+
+    def rollback_release(self) -> pb.RollbackReleaseResponse:
+        """Switches back to the release that was active before."""
+        request = pb.RollbackReleaseRequest()
+        return self._call(self._admin.RollbackRelease, request, ACTIVATE_TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _call(
+        self,
+        method: Callable[..., _Response],
+        request: object,
+        timeout: float | None = None,
+    ) -> _Response:
+        try:
+            return method(request, timeout=timeout or self._timeout)
+        except grpc.RpcError as error:
+            raise TandemError(error) from None

@@ -1,0 +1,154 @@
+"""supervisord: writes its configuration, starts it detached, asks it for states, stops it."""
+
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from deploy.local.state import StateError
+
+_SOCKET = "supervisor.sock"
+_STOP_SECONDS = 12
+
+
+@dataclass(frozen=True)
+class Program:
+    """One supervised process.
+
+    Attributes:
+        name: its name in `status` and of its log file.
+        command: program and arguments.
+        environment: variables it gets on top of the supervisor's own.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """`state` is one of supervisor's: STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL."""
+
+    name: str
+    state: str
+    pid: int
+
+
+class Supervisor:
+    """The supervisord of one state folder.
+
+    Args:
+        runtime: short folder for its socket.
+        folder: where its configuration lives.
+        logs: where the programs' output goes, one file each.
+    """
+
+    def __init__(self, runtime: Path, folder: Path, logs: Path) -> None:
+        self._socket = runtime / _SOCKET
+        self._config = folder / "supervisord.conf"
+        self._pid_file = folder / "supervisord.pid"
+        self._logs = logs
+
+    def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
+        """Starts supervisord in a session of its own, holding none of our files."""
+        self._config.write_text(self._configuration(programs))
+        with (self._logs / "supervisord.log").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._config.parent,
+                env=dict(environment),
+            )
+        deadline = time.monotonic() + 15
+        while not self.states():
+            if time.monotonic() > deadline:
+                raise StateError(f"supervisord did not start; see {self._logs / 'supervisord.log'}")
+            time.sleep(0.1)
+
+    def states(self) -> list[ProgramState]:
+        """What supervisord says of its programs; empty when it does not run."""
+        try:
+            found: Any = self._rpc().supervisor.getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error):
+            return []
+        return [ProgramState(each["name"], each["statename"], each["pid"]) for each in found]
+
+    def pid(self) -> int | None:
+        """supervisord's process id, when it runs."""
+        try:
+            pid = int(self._rpc().supervisor.getPID())  # type: ignore[arg-type]
+        except (OSError, xmlrpc.client.Error):
+            return None
+        return pid
+
+    def stop(self) -> None:
+        """Stops all programs and supervisord; returns when it is gone."""
+        pid = self.pid()
+        if pid is None:
+            return
+        try:
+            process = psutil.Process(pid)
+            self._rpc().supervisor.shutdown()
+            process.wait(timeout=3 * _STOP_SECONDS)
+        except (OSError, xmlrpc.client.Error, psutil.Error):
+            pass  # gone already, or left to the caller's sweep
+
+    def _rpc(self) -> xmlrpc.client.ServerProxy:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+
+    def _configuration(self, programs: Sequence[Program]) -> str:
+        head = f"""[supervisord]
+logfile={_escape(self._logs / "supervisord.log")}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={_escape(self._pid_file)}
+childlogdir={_escape(self._logs)}
+
+[unix_http_server]
+file={_escape(self._socket)}
+chmod=0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+        return "\n".join([head, *(self._section(program) for program in programs)])
+
+    def _section(self, program: Program) -> str:
+        command = " ".join(_quote(part) for part in program.command)
+        environment = ",".join(
+            f"{name}={_quote(value)}" for name, value in program.environment.items()
+        )
+        return f"""[program:{program.name}]
+command={command}
+environment={environment}
+autorestart=true
+startsecs=1
+startretries=20
+stopasgroup=true
+killasgroup=true
+stopwaitsecs={_STOP_SECONDS}
+redirect_stderr=true
+stdout_logfile={_escape(self._logs / program.name)}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=1
+"""
+
+
+def _escape(value: object) -> str:
+    return str(value).replace("%", "%%")
+
+
+def _quote(value: str) -> str:
+    return '"' + _escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,139 @@
+"""The two values that flow through the pipeline: the query, and its candidates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import EventKind
+from models.features import UserHistory
+from models.release import Release
+from services.common.deadlines import Budget
+
+Rows = NDArray[np.int32]
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RecentEvent:
+    """An event the caller sent along with a request."""
+
+    item_id: str
+    kind: EventKind
+    value: float
+    timestamp: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request, pinned to one release. Hydrators return a fuller copy.
+
+    Attributes:
+        time: the moment to recommend for, in Unix seconds.
+        as_of: events later than this are not known, in Unix seconds; 0 when the moment is now, so
+            that an event from a client whose clock is ahead counts at once.
+        user: what the models read; empty history until hydrated.
+        seen_rows: item rows the user had any event on, sorted.
+        excluded_rows: item rows the caller does not want, sorted.
+    """
+
+    request_id: str
+    user_id: str
+    count: int
+    time: float
+    release: Release
+    budget: Budget
+    as_of: float = 0.0
+    region: str = ""
+    device: str = ""
+    recent_events: tuple[RecentEvent, ...] = ()
+    user: UserHistory | None = None
+    seen_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
+    excluded_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Columnar and immutable: one position an item.
+
+    Attributes:
+        rows: (n,) int32 item rows of the query's release, distinct.
+        scores: (n,) float32, larger is better.
+        found_by: (n,) int64 bit set over `source_names`: which sources found the item.
+        columns: further arrays of length n, by name.
+    """
+
+    rows: Rows
+    scores: Scores
+    found_by: NDArray[np.int64]
+    source_names: tuple[str, ...]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls) -> "Candidates":
+        return cls(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64), ())
+
+    @classmethod
+    def of_source(cls, name: str, rows: Rows, scores: Scores) -> "Candidates":
+        return cls(rows, scores, np.ones(len(rows), np.int64), (name,))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, positions: NDArray[Any]) -> "Candidates":
+        """The candidates at these positions, or where this mask is true."""
+        return Candidates(
+            self.rows[positions],
+            self.scores[positions],
+            self.found_by[positions],
+            self.source_names,
+            {name: column[positions] for name, column in self.columns.items()},
+        )
+
+    def with_scores(self, scores: Scores) -> "Candidates":
+        return Candidates(self.rows, scores, self.found_by, self.source_names, self.columns)
+
+    def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> "Candidates":
+        return Candidates(
+            self.rows, self.scores, self.found_by, self.source_names, {**self.columns, **columns}
+        )
+
+    def sources_of(self, position: int) -> list[str]:
+        """Names of the sources that found the candidate at a position."""
+        bits = int(self.found_by[position])
+        return [name for bit, name in enumerate(self.source_names) if bits >> bit & 1]
+
+
+def merge(parts: Sequence[Candidates]) -> Candidates:
+    """Concatenates candidates. Of an item found twice, the first score and all its sources stay.
+
+    All parts that are not empty must have the same columns.
+    """
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return Candidates.none()
+    if len(parts) == 1:
+        return parts[0]
+    names = tuple(dict.fromkeys(name for part in parts for name in part.source_names))
+    bits = np.concatenate([_renumber(part, names) for part in parts])
+    rows = np.concatenate([part.rows for part in parts])
+    unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    found_by = np.zeros(len(unique), np.int64)
+    np.bitwise_or.at(found_by, inverse, bits)
+    order = np.argsort(first)
+    scores = np.concatenate([part.scores for part in parts])
+    columns = {
+        name: np.concatenate([part.columns[name] for part in parts])[first[order]]
+        for name in parts[0].columns
+    }
+    return Candidates(unique[order], scores[first[order]], found_by[order], names, columns)
+
+
+def _renumber(part: Candidates, names: tuple[str, ...]) -> NDArray[np.int64]:
+    bits = np.zeros(len(part), np.int64)
+    for old, name in enumerate(part.source_names):
+        bits |= (part.found_by >> old & 1) << names.index(name)
+    return bits

@@ -1,0 +1,194 @@
+"""The other services, as the orchestrator sees them: arrays in, arrays out, domain errors only."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+from grpc import aio
+from numpy.typing import NDArray
+
+from models.features import UserHistory
+from services.common.channels import call_metadata, open_channel
+from services.common.errors import (
+    DomainError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
+from services.common.model_input import encode_user
+from services.orchestrator.candidates import Candidates, Rows, Scores
+from tandem.features.v1 import features_pb2, features_pb2_grpc
+from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
+from tandem.recommender.v1 import recommender_pb2
+from tandem.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class UserFeatures:
+    """A user's live session and profile.
+
+    Attributes:
+        item_ids, kinds, timestamps, values: recent events, oldest first; timestamps in Unix seconds.
+        region: region of the latest event that had one, else the home region.
+        seen_item_ids: all items of the user's whole history.
+        factors: (k,) float32, or empty.
+    """
+
+    item_ids: tuple[str, ...] = ()
+    kinds: tuple[int, ...] = ()
+    timestamps: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    region: str = ""
+    seen_item_ids: tuple[str, ...] = ()
+    factors: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Candidates in retrieval order, and the errors of sources that failed, by name."""
+
+    candidates: Candidates
+    failed: dict[str, str]
+
+
+class FeaturesClient:
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._channel = open_channel(addresses)
+        self._stub = features_pb2_grpc.FeatureServiceStub(self._channel)
+
+    async def user_features(
+        self, user_id: str, release_id: str, as_of: float, timeout: float
+    ) -> UserFeatures:
+        """A user's features; events later than `as_of` (Unix seconds, 0 for no bound) left out."""
+        request = features_pb2.GetUserFeaturesRequest(
+            user_id=user_id, release_id=release_id, as_of=as_of
+        )
+        answer = await _call(self._stub.GetUserFeatures, request, timeout)
+        session = answer.session
+        return UserFeatures(
+            item_ids=tuple(session.item_ids),
+            kinds=tuple(session.kinds),
+            timestamps=tuple(session.timestamps),
+            values=tuple(session.values),
+            region=session.region or answer.region,
+            seen_item_ids=tuple(answer.seen_item_ids),
+            factors=np.array(answer.factors, dtype=np.float32),
+        )
+
+    async def record_events(
+        self, events: Sequence[recommender_pb2.Event], timeout: float
+    ) -> features_pb2.RecordEventsResponse:
+        request = features_pb2.RecordEventsRequest(events=events)
+        return await _call(self._stub.RecordEvents, request, timeout)
+
+    async def prepare(self, release_id: str, timeout: float) -> None:
+        request = features_pb2.PrepareReleaseRequest(release_id=release_id)
+        await _call(self._stub.PrepareRelease, request, timeout)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class RetrievalClient:
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._channel = open_channel(addresses)
+        self._stub = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
+
+    async def retrieve(
+        self, release_id: str, user: UserHistory, count: int, exclude: Rows, timeout: float
+    ) -> Retrieved:
+        """Up to `count` candidates, none of them among the `exclude` rows."""
+        request = retrieval_pb2.RetrieveRequest(
+            release_id=release_id,
+            user=encode_user(user),
+            count=count,
+            exclude_rows=exclude.tolist(),
+        )
+        answer = await _call(self._stub.Retrieve, request, timeout)
+        rows = np.array(answer.item_rows, dtype=np.int32)
+        found_by = np.zeros(len(rows), np.int64)
+        for bit, report in enumerate(answer.sources):
+            found_by[np.array(report.positions, dtype=np.int64)] |= 1 << bit
+        return Retrieved(
+            Candidates(
+                rows,
+                np.array(answer.scores, dtype=np.float32),
+                found_by,
+                tuple(report.name for report in answer.sources),
+            ),
+            {report.name: report.error for report in answer.sources if report.error},
+        )
+
+    async def similar_items(
+        self, release_id: str, item_id: str, count: int, timeout: float
+    ) -> tuple[Rows, Scores]:
+        """Rows and similarities of an item's neighbours, nearest first.
+
+        Raises:
+            NotFound: the release does not hold the item.
+        """
+        request = retrieval_pb2.SimilarItemsRequest(
+            release_id=release_id, item_id=item_id, count=count
+        )
+        answer = await _call(self._stub.SimilarItems, request, timeout)
+        return np.array(answer.item_rows, np.int32), np.array(answer.scores, np.float32)
+
+    async def prepare(self, release_id: str, timeout: float) -> None:
+        request = retrieval_pb2.PrepareReleaseRequest(release_id=release_id)
+        await _call(self._stub.PrepareRelease, request, timeout)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class RankingClient:
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._channel = open_channel(addresses, balance=False)
+        self._stub = ranking_pb2_grpc.RankingServiceStub(self._channel)
+
+    async def rank(self, release_id: str, user: UserHistory, rows: Rows, timeout: float) -> Scores:
+        """(n,) float32 scores of n item rows."""
+        request = ranking_pb2.RankRequest(
+            release_id=release_id, user=encode_user(user), item_rows=rows.tolist()
+        )
+        answer = await _call(self._stub.Rank, request, timeout)
+        return np.array(answer.scores, dtype=np.float32)
+
+    async def prepare(self, release_id: str, timeout: float) -> None:
+        request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)
+        await _call(self._stub.PrepareRelease, request, timeout)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+async def _call(method: Any, request: Any, timeout: float) -> Any:
+    """Calls a stub's method; gRPC errors become domain errors.
+
+    Whatever says "not now" (down, slow, overloaded, broken) is `Unavailable`: the caller's own
+    fallbacks are the answer to all of them.
+    """
+    awaitable: Awaitable[_T] = method(request, timeout=timeout, metadata=call_metadata())
+    try:
+        return await awaitable
+    except aio.AioRpcError as error:
+        raise _domain_error(error, method) from None
+
+
+def _domain_error(error: aio.AioRpcError, method: Any) -> DomainError:
+    details = error.details() or ""
+    code = error.code()
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotFound(details)
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        return FailedPrecondition(details)
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        field, _, reason = details.partition(": ")
+        return InvalidArgument(field, reason)
+    name = getattr(method, "_method", b"").decode()
+    return Unavailable(f"{name}: {code.name}: {details}")

@@ -1,0 +1,264 @@
+"""The recommender as a funnel: hydrate -> retrieve -> filter -> rank -> select.
+
+Each stage is a list of components; what a component returns is all it can change. A source or
+scorer that fails takes the answer down a level, never the request; a filter that fails is a bug.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.common.errors import DomainError
+from services.orchestrator.candidates import Candidates, Query, Rows, Scores, merge
+
+STAGES = ("hydrate", "retrieve", "filter", "rank", "select")
+
+log = logging.getLogger(__name__)
+
+
+class Level(IntEnum):
+    """How much of the system took part; larger is more degraded."""
+
+    FULL = 1
+    NO_SESSION = 2
+    UNRANKED = 3
+    STORED = 4
+    POPULAR = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source found, and the part of itself it had to do without, if any."""
+
+    candidates: Candidates
+    lost: str = ""
+
+
+class QueryHydrator(Protocol):
+    level_when_lost: Level
+
+    async def hydrate(self, query: Query) -> Query: ...
+
+    def without(self, query: Query) -> Query:
+        """The query when `hydrate` failed."""
+
+
+class Source(Protocol):
+    level_when_lost: Level
+
+    async def fetch(self, query: Query) -> Found: ...
+
+
+class Hydrator(Protocol):
+    def hydrate(self, query: Query, candidates: Candidates) -> Mapping[str, NDArray[Any]]: ...
+
+
+class Filter(Protocol):
+    def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]: ...
+
+
+class Scorer(Protocol):
+    level_when_lost: Level
+
+    async def score(self, query: Query, candidates: Candidates) -> Scores: ...
+
+
+class Selector(Protocol):
+    def select(self, query: Query, candidates: Candidates) -> Rows:
+        """Positions of the candidates to keep, best first."""
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    stage: str
+    component: str
+    rows_in: int
+    rows_out: int
+    millis: float
+    error: str = ""
+
+
+@dataclass
+class Record:
+    """What happened to one request."""
+
+    level: Level = Level.FULL
+    stage_millis: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    components: list[StageRecord] = field(default_factory=list)
+
+    def lost(self, component: object, level: Level, error: str) -> None:
+        self.level = max(self.level, level)
+        log.warning("degraded", extra={"component": _name(component), "error": error})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.stage_millis[name] += (time.perf_counter() - started) * 1e3
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The chosen candidates, best first, and how they came about."""
+
+    query: Query
+    chosen: Candidates
+    record: Record
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One list a stage, in the order the stages run.
+
+    Attributes:
+        query_hydrators: fill in the user, in parallel with nothing before them.
+        sources: propose candidates, in parallel.
+        fallbacks: asked in order, and only while candidates are short or a source was lost.
+        hydrators: add columns to candidates.
+        filters: drop candidates, in sequence.
+        scorers: replace scores, in sequence.
+        selectors: choose and order, in sequence.
+        max_candidates: most candidates that reach the scorers.
+    """
+
+    query_hydrators: Sequence[QueryHydrator]
+    sources: Sequence[Source]
+    fallbacks: Sequence[Source]
+    hydrators: Sequence[Hydrator]
+    filters: Sequence[Filter]
+    scorers: Sequence[Scorer]
+    selectors: Sequence[Selector]
+    max_candidates: int
+
+    async def run(self, query: Query) -> Slate:
+        record = Record()
+        with record.stage("hydrate"):
+            query = await self._hydrate_query(query, record)
+        with record.stage("retrieve"):
+            candidates = await self._retrieve(query, record)
+        with record.stage("filter"):
+            candidates = self._filter(query, candidates, record)
+        with record.stage("retrieve"):
+            candidates = await self._top_up(query, candidates, record)
+        with record.stage("rank"):
+            candidates = await self._rank(query, candidates, record)
+        with record.stage("select"):
+            chosen = self._select(query, candidates, record)
+        return Slate(query, chosen, record)
+
+    async def _hydrate_query(self, query: Query, record: Record) -> Query:
+        for hydrator in self.query_hydrators:
+            try:
+                query = await _timed(record, "hydrate", hydrator, hydrator.hydrate(query))
+            except DomainError as error:
+                record.lost(hydrator, hydrator.level_when_lost, str(error))
+                query = hydrator.without(query)
+        return query
+
+    async def _retrieve(self, query: Query, record: Record) -> Candidates:
+        return merge(
+            await asyncio.gather(*(self._fetch(source, query, record) for source in self.sources))
+        )
+
+    async def _fetch(self, source: Source, query: Query, record: Record) -> Candidates:
+        try:
+            found = await _timed(record, "retrieve", source, source.fetch(query))
+        except DomainError as error:
+            record.lost(source, source.level_when_lost, str(error))
+            return Candidates.none()
+        if found.lost:
+            record.lost(source, source.level_when_lost, found.lost)
+        return found.candidates
+
+    def _filter(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+        for hydrator in self.hydrators:
+            candidates = candidates.with_columns(hydrator.hydrate(query, candidates))
+        for component in self.filters:
+            started = time.perf_counter()
+            keep = component.keep(query, candidates)
+            if keep.shape != (len(candidates),):
+                raise ValueError(f"{_name(component)}: mask {keep.shape} of {len(candidates)}")
+            kept = candidates.take(keep)
+            _note(record, "filter", component, len(candidates), len(kept), started)
+            candidates = kept
+        return candidates
+
+    async def _top_up(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+        """Adds fallback candidates, below all others, where sources found too few or were lost."""
+        lost = record.level >= Level.STORED
+        for fallback in self.fallbacks:
+            if len(candidates) >= query.count and not lost:
+                break
+            more = self._filter(query, await self._fetch(fallback, query, record), record)
+            if lost and not len(more):
+                record.level = max(record.level, fallback.level_when_lost)
+            lost = lost and not len(more)
+            lowest = float(candidates.scores.min()) if len(candidates) else 0.0
+            below = lowest - 1 - np.arange(len(more), dtype=np.float32)
+            candidates = merge([candidates, more.with_scores(below)])
+        return candidates.take(np.arange(min(len(candidates), self.max_candidates)))
+
+    async def _rank(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+        if not len(candidates):
+            return candidates
+        for scorer in self.scorers:
+            try:
+                scores = await _timed(record, "rank", scorer, scorer.score(query, candidates))
+            except DomainError as error:
+                record.lost(scorer, scorer.level_when_lost, str(error))
+                continue
+            if scores.shape != (len(candidates),):
+                raise ValueError(f"{_name(scorer)}: {scores.shape} scores of {len(candidates)}")
+            candidates = candidates.with_scores(scores)
+        sinking = np.where(np.isnan(candidates.scores), -np.inf, candidates.scores)
+        return candidates.take(np.argsort(-sinking, kind="stable"))
+
+    def _select(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+        for selector in self.selectors:
+            started = time.perf_counter()
+            chosen = candidates.take(selector.select(query, candidates))
+            _note(record, "select", selector, len(candidates), len(chosen), started)
+            candidates = chosen
+        return candidates
+
+
+async def _timed(record: Record, stage: str, component: object, work: Awaitable[Any]) -> Any:
+    """Awaits a component and records its time, and its failure."""
+    started = time.perf_counter()
+    try:
+        result = await work
+    except DomainError as error:
+        _note(record, stage, component, 0, 0, started, str(error))
+        raise
+    rows = result.candidates if isinstance(result, Found) else result
+    count = len(rows) if isinstance(rows, Candidates | np.ndarray) else 0
+    lost = result.lost if isinstance(result, Found) else ""
+    _note(record, stage, component, 0, count, started, lost)
+    return result
+
+
+def _note(
+    record: Record,
+    stage: str,
+    component: object,
+    rows_in: int,
+    rows_out: int,
+    started: float,
+    error: str = "",
+) -> None:
+    millis = (time.perf_counter() - started) * 1e3
+    record.components.append(
+        StageRecord(stage, _name(component), rows_in, rows_out, millis, error)
+    )
+
+
+def _name(component: object) -> str:
+    return type(component).__name__

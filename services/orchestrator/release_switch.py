@@ -1,0 +1,150 @@
+"""Which release serves: loads it, prepares the other services for it, switches, follows switches."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from models.release import Release, ReleaseError
+from services.common.errors import DomainError, FailedPrecondition, Unavailable
+from services.common.releases import ReleaseRecord, ReleaseRegistry
+
+_RETRY_SECONDS = 0.5
+_ATTEMPT_SECONDS = 120.0
+
+log = logging.getLogger(__name__)
+
+
+class Preparable(Protocol):
+    async def prepare(self, release_id: str, timeout: float) -> None: ...
+
+
+class ReleaseSwitch:
+    """Holds the release that new requests are pinned to.
+
+    Args:
+        registry: where releases are listed.
+        root: folder of the release folders.
+        services: told to prepare a release before it is activated.
+        prepare_seconds: time they get.
+        poll_seconds: how often the registry is checked for a switch made elsewhere.
+    """
+
+    def __init__(
+        self,
+        registry: ReleaseRegistry,
+        root: Path,
+        services: Sequence[Preparable],
+        prepare_seconds: float,
+        poll_seconds: float,
+    ) -> None:
+        self._registry = registry
+        self._root = root
+        self._services = services
+        self._prepare_seconds = prepare_seconds
+        self._poll_seconds = poll_seconds
+        self._current: Release | None = None
+        self._switching = asyncio.Lock()
+        self._follower: asyncio.Task[None] | None = None
+
+    def current(self) -> Release:
+        """The release that serves.
+
+        Raises:
+            Unavailable: none does yet.
+        """
+        if self._current is None:
+            raise Unavailable("no release is active yet")
+        return self._current
+
+    async def start(self) -> None:
+        """Activates the release waiting for it, else loads the active one, else waits for one."""
+        pending = await asyncio.to_thread(self._registry.pending)
+        active = await asyncio.to_thread(self._registry.active)
+        if active is not None:
+            self._current = await asyncio.to_thread(self._load, active)
+        if pending is not None:
+            await self._activate_pending(pending)
+        while self._current is None:
+            await asyncio.sleep(self._poll_seconds)
+            await self._follow_once()
+        self._follower = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+
+    async def activate(self, release_id: str) -> ReleaseRecord:
+        """Prepares all services for a release, then switches to it.
+
+        Raises:
+            NotFound: no such release.
+            FailedPrecondition: the release is damaged, or a service refuses it.
+            Unavailable: a service could not be reached in time. The old release still serves.
+        """
+        async with self._switching:
+            await asyncio.to_thread(self._registry.get, release_id)
+            release = await asyncio.to_thread(self._load, release_id)
+            await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
+            record = await asyncio.to_thread(self._registry.activate, release_id)
+            self._current = release
+            log.info("activated", extra={"release_id": release_id})
+            return record
+
+    async def releases(self) -> list[ReleaseRecord]:
+        """All releases, newest first."""
+        return await asyncio.to_thread(self._registry.list)
+
+    async def rollback(self) -> ReleaseRecord:
+        """Activates the release that served before.
+
+        Raises:
+            FailedPrecondition: there is none.
+        """
+        return await self.activate(await asyncio.to_thread(self._registry.previous))
+
+    async def _activate_pending(self, release_id: str) -> None:
+        try:
+            await self.activate(release_id)
+        except FailedPrecondition as error:
+            log.error("refused", extra={"release_id": release_id, "error": str(error)})
+            await asyncio.to_thread(self._registry.refuse, release_id)
+
+    async def _prepare(self, service: Preparable, release_id: str) -> None:
+        ends = asyncio.get_running_loop().time() + self._prepare_seconds
+        while True:
+            try:
+                return await service.prepare(release_id, _ATTEMPT_SECONDS)
+            except Unavailable:
+                if asyncio.get_running_loop().time() > ends:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self._follow_once()
+            except (DomainError, OSError) as error:
+                log.warning("cannot follow the registry", extra={"error": str(error)})
+
+    async def _follow_once(self) -> None:
+        active = await asyncio.to_thread(self._registry.active)
+        if active is None or (self._current and active == self._current.release_id):
+            return
+        release = await asyncio.to_thread(self._load, active)
+        async with self._switching:
+            self._current = release
+        log.info("followed", extra={"release_id": active})
+
+    def _load(self, release_id: str) -> Release:
+        try:
+            release = Release(self._root / release_id)
+            release.verify()
+        except ReleaseError as error:
+            raise FailedPrecondition(str(error)) from None
+        # Read now what requests read, so that none of them pays for it.
+        _ = release.items.row_of, release.popular_rows, release.item_vectors, release.user_rows
+        return release

@@ -1,0 +1,113 @@
+"""Decodes and checks requests. Every refusal names the field."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from models.events import EventKind
+from models.release import Release
+from services.common.deadlines import Budget
+from services.common.errors import InvalidArgument
+from services.features.validation import MAX_FUTURE_SECONDS, validate_event
+from services.orchestrator.candidates import Query, RecentEvent
+from tandem.recommender.v1 import recommender_pb2
+
+MAX_COUNT = 500
+MAX_ID_LENGTH = 128
+MAX_TEXT_LENGTH = 64
+MAX_EXCLUDED = 10_000
+MAX_RECENT_EVENTS = 1_000
+
+
+def check_id(field: str, value: str) -> str:
+    if not value:
+        raise InvalidArgument(field, "must not be empty")
+    if len(value) > MAX_ID_LENGTH:
+        raise InvalidArgument(field, f"is {len(value)} characters long, at most {MAX_ID_LENGTH}")
+    return value
+
+
+def check_count(value: int) -> int:
+    if not 1 <= value <= MAX_COUNT:
+        raise InvalidArgument("count", f"must be 1 to {MAX_COUNT}, is {value}")
+    return value
+
+
+def decode_recommend(
+    request: recommender_pb2.RecommendRequest, request_id: str, release: Release, budget: Budget
+) -> Query:
+    """The query of a request, pinned to a release.
+
+    Raises:
+        InvalidArgument: a field is out of bounds.
+    """
+    context = request.context
+    now = time.time()
+    as_of = _seconds("context.time", context.time, now) if context.HasField("time") else 0.0
+    excluded = _excluded(request.exclude_item_ids)
+    return Query(
+        request_id=request_id,
+        user_id=check_id("user_id", request.user_id),
+        count=check_count(request.count),
+        time=as_of or now,
+        as_of=as_of,
+        release=release,
+        budget=budget,
+        region=_check_text("context.region", context.region),
+        device=_check_text("context.device", context.device),
+        recent_events=_recent_events(request.recent_events, request.user_id, as_of or now),
+        excluded_rows=np.unique(release.items.rows(excluded)),
+    )
+
+
+def _excluded(item_ids: Sequence[str]) -> list[str]:
+    if len(item_ids) > MAX_EXCLUDED:
+        raise InvalidArgument("exclude_item_ids", f"holds {len(item_ids)}, at most {MAX_EXCLUDED}")
+    return [check_id(f"exclude_item_ids[{i}]", item_id) for i, item_id in enumerate(item_ids)]
+
+
+def _recent_events(
+    events: Sequence[recommender_pb2.Event], user_id: str, now: float
+) -> tuple[RecentEvent, ...]:
+    if len(events) > MAX_RECENT_EVENTS:
+        raise InvalidArgument("recent_events", f"holds {len(events)}, at most {MAX_RECENT_EVENTS}")
+    return tuple(_recent_event(i, event, user_id, now) for i, event in enumerate(events))
+
+
+def _recent_event(
+    index: int, event: recommender_pb2.Event, user_id: str, now: float
+) -> RecentEvent:
+    """Checks an event by the rules of recorded ones; ids that recording needs may be missing."""
+    timestamp = (
+        event.timestamp.seconds + event.timestamp.nanos / 1e9 if event.HasField("timestamp") else now
+    )
+    fault = validate_event(
+        event_id=event.event_id or "unrecorded",
+        user_id=event.user_id or user_id,
+        item_id=event.item_id,
+        kind=event.kind,
+        value=event.value,
+        timestamp=timestamp,
+        region=event.region,
+        now=time.time(),
+    )
+    if fault is not None:
+        raise InvalidArgument(f"recent_events[{index}].{fault.field}", fault.reason)
+    return RecentEvent(event.item_id, EventKind(event.kind), event.value, timestamp)
+
+
+def _seconds(field: str, stamp: Timestamp, now: float) -> float:
+    seconds = stamp.seconds + stamp.nanos / 1e9
+    if seconds <= 0:
+        raise InvalidArgument(field, "must be later than 1970-01-01")
+    if seconds > now + MAX_FUTURE_SECONDS:
+        raise InvalidArgument(field, f"lies more than {MAX_FUTURE_SECONDS:.0f} s in the future")
+    return seconds
+
+
+def _check_text(field: str, value: str) -> str:
+    if len(value) > MAX_TEXT_LENGTH:
+        raise InvalidArgument(field, f"is {len(value)} characters long, at most {MAX_TEXT_LENGTH}")
+    return value

@@ -1,0 +1,23 @@
+"""Scorers: the ranking service's two towers."""
+
+from services.orchestrator.candidates import Candidates, Query, Scores
+from services.orchestrator.clients import RankingClient
+from services.orchestrator.pipeline import Level
+
+
+class TwoTowerScorer:
+    """Scores all candidates in one call to the ranking service; without it, retrieval order stays."""
+
+    level_when_lost = Level.UNRANKED
+
+    def __init__(self, ranking: RankingClient) -> None:
+        self._ranking = ranking
+
+    async def score(self, query: Query, candidates: Candidates) -> Scores:
+        assert query.user is not None
+        return await self._ranking.rank(
+            query.release.release_id,
+            query.user,
+            candidates.rows,
+            query.budget.share(0.7, at_most=1.0),
+        )

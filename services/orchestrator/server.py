@@ -1,0 +1,76 @@
+"""The recommender, one list a stage, and the wiring of the orchestrator."""
+
+from grpc import aio
+
+from services.common.database import open_database
+from services.common.releases import ReleaseRegistry
+from services.common.stored import StoredRecommendations
+from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
+from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
+from services.orchestrator.hydrators import ItemHydrator, UserHydrator
+from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.release_switch import ReleaseSwitch
+from services.orchestrator.scorers import TwoTowerScorer
+from services.orchestrator.selectors import MmrSelector
+from services.orchestrator.service import AdminServicer, RecommenderServicer
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.sources import PopularSource, RetrievalSource, StoredSource
+from tandem.recommender.v1 import recommender_pb2_grpc
+
+
+class OrchestratorService:
+    """Serves `RecommenderService` and `AdminService`."""
+
+    names = ("tandem.recommender.v1.RecommenderService", "tandem.recommender.v1.AdminService")
+
+    def __init__(self, settings: OrchestratorSettings) -> None:
+        self._settings = settings
+        self._engine = open_database(settings.database_url)
+        self._stored = StoredRecommendations(self._engine)
+
+    def register(self, server: aio.Server) -> None:
+        settings = self._settings
+        self._features = FeaturesClient(settings.features_addresses)
+        self._retrieval = RetrievalClient(settings.retrieval_addresses)
+        self._ranking = RankingClient(settings.ranking_addresses)
+        self._switch = ReleaseSwitch(
+            ReleaseRegistry(self._engine),
+            settings.release_root,
+            [self._features, self._retrieval, self._ranking],
+            settings.prepare_seconds,
+            settings.release_poll_seconds,
+        )
+        recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
+            RecommenderServicer(
+                self._pipeline(),
+                self._switch,
+                self._stored,
+                self._features,
+                self._retrieval,
+                settings.default_deadline_seconds,
+            ),
+            server,
+        )
+        recommender_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self._switch), server)
+
+    def _pipeline(self) -> Pipeline:
+        settings = self._settings
+        return Pipeline(
+            query_hydrators=[UserHydrator(self._features, settings.known_users)],
+            sources=[RetrievalSource(self._retrieval, settings.candidates)],
+            fallbacks=[StoredSource(self._stored), PopularSource()],
+            hydrators=[ItemHydrator()],
+            filters=[AlreadySeenFilter(), ExcludedIdsFilter(), UnavailableFilter()],
+            scorers=[TwoTowerScorer(self._ranking)],
+            selectors=[MmrSelector(settings.diversity_weight)],
+            max_candidates=settings.candidates,
+        )
+
+    async def start(self) -> None:
+        await self._switch.start()
+
+    async def close(self) -> None:
+        await self._switch.close()
+        for client in (self._features, self._retrieval, self._ranking):
+            await client.close()
+        self._engine.dispose()

@@ -1,0 +1,181 @@
+"""The public servicers: decode, call, encode."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import aio
+
+from services.common.deadlines import Budget
+from services.common.errors import InvalidArgument
+from services.common.releases import ReleaseRecord
+from services.common.stored import StoredRecommendations
+from services.common.telemetry import request_id
+from services.orchestrator.clients import FeaturesClient, RetrievalClient
+from services.orchestrator.pipeline import Level, Pipeline, Slate
+from services.orchestrator.release_switch import ReleaseSwitch
+from services.orchestrator.requests import check_count, check_id, decode_recommend
+from services.orchestrator.similar_users import similar_users
+from services.orchestrator.stored_slate import stored_slate
+from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem.recommender.v1 import recommender_pb2_grpc
+
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+
+MAX_EVENTS = 10_000
+
+
+class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        switch: ReleaseSwitch,
+        stored: StoredRecommendations,
+        features: FeaturesClient,
+        retrieval: RetrievalClient,
+        default_deadline: float,
+    ) -> None:
+        self._pipeline = pipeline
+        self._switch = switch
+        self._stored = stored
+        self._features = features
+        self._retrieval = retrieval
+        self._default_deadline = default_deadline
+
+    async def Recommend(
+        self, request: pb.RecommendRequest, context: Context
+    ) -> pb.RecommendResponse:
+        budget = Budget.current(self._default_deadline)
+        query = decode_recommend(request, request_id.get(), self._switch.current(), budget)
+        return _encode_slate(await self._pipeline.run(query), request.explain)
+
+    async def RecommendStored(
+        self, request: pb.RecommendStoredRequest, context: Context
+    ) -> pb.RecommendStoredResponse:
+        user_id, count = check_id("user_id", request.user_id), check_count(request.count)
+        release = self._switch.current()
+        level, items = await asyncio.to_thread(stored_slate, self._stored, release, user_id, count)
+        source = "stored" if level is Level.STORED else "popular"
+        return pb.RecommendStoredResponse(
+            items=[
+                pb.RecommendedItem(item_id=i.item_id, score=i.score, title=i.title, sources=[source])
+                for i in items
+            ],
+            release_id=release.release_id,
+            level=_level(level),
+        )
+
+    async def SimilarItems(
+        self, request: pb.SimilarItemsRequest, context: Context
+    ) -> pb.SimilarItemsResponse:
+        item_id, count = check_id("item_id", request.item_id), check_count(request.count)
+        release = self._switch.current()
+        timeout = Budget.current(self._default_deadline).share(0.9)
+        rows, scores = await self._retrieval.similar_items(
+            release.release_id, item_id, count, timeout
+        )
+        ids, titles = release.items.ids[rows], release.items.titles[rows]
+        return pb.SimilarItemsResponse(
+            items=[
+                pb.SimilarItem(item_id=item_id, score=score, title=title)
+                for item_id, score, title in zip(ids, scores.tolist(), titles, strict=True)
+            ],
+            release_id=release.release_id,
+        )
+
+    async def SimilarUsers(
+        self, request: pb.SimilarUsersRequest, context: Context
+    ) -> pb.SimilarUsersResponse:
+        user_id, count = check_id("user_id", request.user_id), check_count(request.count)
+        release = self._switch.current()
+        found = await asyncio.to_thread(similar_users, release, user_id, count)
+        return pb.SimilarUsersResponse(
+            users=[pb.SimilarUser(user_id=user, score=score) for user, score in found],
+            release_id=release.release_id,
+        )
+
+    async def RecordEvents(
+        self, request: pb.RecordEventsRequest, context: Context
+    ) -> pb.RecordEventsResponse:
+        if not 1 <= len(request.events) <= MAX_EVENTS:
+            raise InvalidArgument("events", f"must hold 1 to {MAX_EVENTS}, is {len(request.events)}")
+        timeout = Budget.current(self._default_deadline).share(0.95)
+        stored = await self._features.record_events(request.events, timeout)
+        return pb.RecordEventsResponse(
+            accepted=stored.accepted, duplicates=stored.duplicates, errors=stored.errors
+        )
+
+
+class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
+    def __init__(self, switch: ReleaseSwitch) -> None:
+        self._switch = switch
+
+    async def ListReleases(
+        self, request: pb.ListReleasesRequest, context: Context
+    ) -> pb.ListReleasesResponse:
+        records = await self._switch.releases()
+        return pb.ListReleasesResponse(releases=[_encode_release(record) for record in records])
+
+    async def ActivateRelease(
+        self, request: pb.ActivateReleaseRequest, context: Context
+    ) -> pb.ActivateReleaseResponse:
+        record = await self._switch.activate(check_id("release_id", request.release_id))
+        return pb.ActivateReleaseResponse(release=_encode_release(record))
+
+    async def RollbackRelease(
+        self, request: pb.RollbackReleaseRequest, context: Context
+    ) -> pb.RollbackReleaseResponse:
+        return pb.RollbackReleaseResponse(release=_encode_release(await self._switch.rollback()))
+
+
+def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
+    items, chosen, record = slate.query.release.items, slate.chosen, slate.record
+    return pb.RecommendResponse(
+        items=[
+            pb.RecommendedItem(
+                item_id=items.ids[row],
+                score=score,
+                title=items.titles[row],
+                sources=chosen.sources_of(position),
+            )
+            for position, (row, score) in enumerate(
+                zip(chosen.rows.tolist(), chosen.scores.tolist(), strict=True)
+            )
+        ],
+        release_id=slate.query.release.release_id,
+        level=_level(record.level),
+        stage_millis=record.stage_millis,
+        request_id=slate.query.request_id,
+        trace=_encode_trace(slate) if explain else None,
+    )
+
+
+def _encode_trace(slate: Slate) -> pb.Trace:
+    return pb.Trace(
+        stages=[
+            pb.StageTrace(
+                stage=c.stage,
+                component=c.component,
+                rows_in=c.rows_in,
+                rows_out=c.rows_out,
+                millis=c.millis,
+                error=c.error,
+            )
+            for c in slate.record.components
+        ]
+    )
+
+
+def _encode_release(record: ReleaseRecord) -> pb.Release:
+    created_at = Timestamp()
+    created_at.FromDatetime(record.created_at)
+    return pb.Release(
+        release_id=record.release_id,
+        state=pb.ReleaseState.Value(f"RELEASE_STATE_{record.state.value}"),
+        created_at=created_at,
+        metrics=record.metrics,
+    )
+
+
+def _level(level: Level) -> pb.Level:
+    return pb.Level.Value(f"LEVEL_{level.name}")

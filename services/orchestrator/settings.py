@@ -1,0 +1,37 @@
+"""Settings of the orchestrator, read from `ORCHESTRATOR_*`."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import ServiceSettings
+
+
+class OrchestratorSettings(ServiceSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="ORCHESTRATOR_")
+
+    port: int = Field(default=50051, ge=0, le=65535)
+    """Port of the public API."""
+
+    features_addresses: list[str] = ["127.0.0.1:50052"]
+    """Replicas of the features service; calls go round."""
+
+    retrieval_addresses: list[str] = ["127.0.0.1:50053"]
+    """Replicas of the retrieval service; calls go round."""
+
+    ranking_addresses: list[str] = ["127.0.0.1:50054"]
+    """Entrances to the ranking service, in order of preference."""
+
+    candidates: int = Field(default=500, ge=1, le=5000)
+    """Candidates that are ranked for a request."""
+
+    diversity_weight: float = Field(default=0.05, ge=0, le=1)
+    """Weight of dissimilarity in maximal marginal relevance; 0 keeps the ranking order."""
+
+    release_poll_seconds: float = Field(default=1.0, gt=0)
+    """How often the registry is asked which release is active."""
+
+    prepare_seconds: float = Field(default=300.0, gt=0)
+    """Time the other services get to prepare a release before its activation is given up."""
+
+    known_users: int = Field(default=10_000, ge=0)
+    """Users whose last known features are kept for when the features service is down."""
