@@ -5,9 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STATE ?= .tandem
+DATA ?=
+PORT ?= 50051
+MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check
+.PHONY: help setup run test data protos lint typecheck bench check test-real
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +29,29 @@ protos: $(STAMP) ## generate gen/ from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 		--python_out=gen --pyi_out=gen --grpc_python_out=gen --mypy_grpc_out=gen $(PROTOS)
 
+data: $(STAMP) ## download MovieLens (ml-latest-small) into .data, or make a synthetic log
+	$(BIN)/python -m training.dataset --into .data
+
+run: $(STAMP) ## train if need be, then serve in the foreground (DATA=dir, STATE=dir, PORT=n)
+	@data='$(DATA)'; \
+	if [ -z "$$data" ]; then data=$$($(BIN)/python -m training.dataset --into .data) || exit 1; fi; \
+	exec $(BIN)/tandem up --data "$$data" --state '$(STATE)' --port '$(PORT)'
+
+test: $(STAMP) ## all tests that need no cluster (DATA=dir adds the MovieLens ones)
+	DATA='$(DATA)' $(BIN)/python -m pytest
+
+test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server; installs them
+	tests/install_servers.sh
+	. .servers/env && $(BIN)/python -m pytest tests/contract
+
+bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
+	$(BIN)/tandem bench $(if $(DATA),--data '$(DATA)')
+
 lint: $(STAMP) ## ruff, formatting included
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 typecheck: $(STAMP) ## mypy --strict
 	$(BIN)/mypy
+
+check: lint typecheck protos ## what CI runs before the tests: style, types, generated code
+	git diff --exit-code gen

@@ -24,7 +24,12 @@ from training.job import train_from_log
 @port_option
 @json_option
 def train(
-    data: Path, also: tuple[Path, ...], no_activate: bool, state: State, port: int | None, as_json: bool
+    data: Path,
+    also: tuple[Path, ...],
+    no_activate: bool,
+    state: State,
+    port: int | None,
+    as_json: bool,
 ) -> None:
     """Learns from a log and all events recorded live, builds a release, and activates it."""
     state.create()

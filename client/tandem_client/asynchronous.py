@@ -41,7 +41,9 @@ class AsyncClient:
         self, user_id: str, count: int = 10, **options: Unpack[RecommendOptions]
     ) -> pb.RecommendResponse:
         """The best `count` items for a user now."""
-        return await self._call(self._recommender.Recommend, recommend_request(user_id, count, options))
+        return await self._call(
+            self._recommender.Recommend, recommend_request(user_id, count, options)
+        )
 
     async def recommend_stored(self, user_id: str, count: int = 10) -> pb.RecommendStoredResponse:
         """The list computed for the user in training."""
@@ -60,7 +62,9 @@ class AsyncClient:
 
     async def record(self, events: Iterable[pb.Event]) -> pb.RecordEventsResponse:
         """Stores events durably; bad ones are named in the answer's `errors`."""
-        return await self._call(self._recommender.RecordEvents, pb.RecordEventsRequest(events=events))
+        return await self._call(
+            self._recommender.RecordEvents, pb.RecordEventsRequest(events=events)
+        )
 
     async def list_releases(self) -> pb.ListReleasesResponse:
         """All releases, newest first."""

@@ -37,9 +37,9 @@ class TandemError(Exception):
     """
 
     def __init__(self, error: grpc.RpcError | grpc.aio.AioRpcError) -> None:
-        self.code: grpc.StatusCode = error.code()  # type: ignore[union-attr]
-        self.details: str = error.details() or ""  # type: ignore[union-attr]
-        trailing = dict(error.trailing_metadata() or ())  # type: ignore[union-attr]
+        self.code: grpc.StatusCode = error.code()
+        self.details: str = error.details() or ""
+        trailing: dict[str, Any] = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]
         hint = trailing.get("retry-after-ms")
         self.retry_after_ms = int(hint) if hint else None
         super().__init__(f"{self.code.name}: {self.details}")

@@ -74,9 +74,7 @@ def event(
     )
 
 
-def recommend_request(
-    user_id: str, count: int, options: RecommendOptions
-) -> pb.RecommendRequest:
+def recommend_request(user_id: str, count: int, options: RecommendOptions) -> pb.RecommendRequest:
     context = pb.Context(region=options.get("region", ""), device=options.get("device", ""))
     if "time" in options:
         context.time.CopyFrom(timestamp(options["time"]))

@@ -153,7 +153,7 @@ def _parts(ports: Ports) -> list[Part]:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment, without what would tie the new system to another one, or to a foreign Ray."""
+    """Our environment, without what would tie the new system to another one or a foreign Ray."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -10,7 +10,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc
 from grpc import aio
@@ -30,6 +30,9 @@ RETRY_AFTER_HEADER = "retry-after-ms"
 log = logging.getLogger(__name__)
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+Continuation: TypeAlias = (
+    "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]]"
+)
 Handler: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
 
 
@@ -38,20 +41,20 @@ class UnaryInterceptor(aio.ServerInterceptor, ABC):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Continuation,
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        inner: Handler = handler.unary_unary  # type: ignore[assignment]
+        inner = cast(Handler, handler.unary_unary)
         method = handler_call_details.method
 
         async def outer(request: Any, context: Context) -> Any:
             return await self.around(inner, method, request, context)
 
         return grpc.unary_unary_rpc_method_handler(
-            outer,  # type: ignore[arg-type]
+            outer,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
@@ -74,7 +77,7 @@ class AccessInterceptor(UnaryInterceptor):
             code = grpc.StatusCode.OK
             return response
         except aio.AbortError:
-            code = context.code()  # type: ignore[assignment]
+            code = context.code()
             raise
         finally:
             seconds = time.perf_counter() - started

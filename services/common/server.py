@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 class Service(Protocol):
     """What a service brings to the bootstrap."""
 
-    names: Sequence[str]
-    """Full names of the gRPC services it serves."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Full names of the gRPC services it serves."""
 
     def register(self, server: aio.Server) -> None:
         """Adds its servicers to the server."""
@@ -81,7 +82,7 @@ class ServiceServer:
         await self._service.close()
         log.info("stopped")
 
-    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
+    async def _set_health(self, status: int) -> None:
         for name in ("", *self._service.names):
             await self._health.set(name, status)
 

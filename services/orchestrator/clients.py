@@ -1,8 +1,8 @@
 """The other services, as the orchestrator sees them: arrays in, arrays out, domain errors only."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import numpy as np
@@ -25,15 +25,13 @@ from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2
 from tandem.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
 
-_T = TypeVar("_T")
-
 
 @dataclass(frozen=True)
 class UserFeatures:
     """A user's live session and profile.
 
     Attributes:
-        item_ids, kinds, timestamps, values: recent events, oldest first; timestamps in Unix seconds.
+        item_ids, kinds, timestamps, values: recent events, oldest first; times in Unix seconds.
         region: region of the latest event that had one, else the home region.
         seen_item_ids: all items of the user's whole history.
         factors: (k,) float32, or empty.
@@ -84,7 +82,10 @@ class FeaturesClient:
         self, events: Sequence[recommender_pb2.Event], timeout: float
     ) -> features_pb2.RecordEventsResponse:
         request = features_pb2.RecordEventsRequest(events=events)
-        return await _call(self._stub.RecordEvents, request, timeout)
+        stored: features_pb2.RecordEventsResponse = await _call(
+            self._stub.RecordEvents, request, timeout
+        )
+        return stored
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = features_pb2.PrepareReleaseRequest(release_id=release_id)
@@ -173,9 +174,8 @@ async def _call(method: Any, request: Any, timeout: float) -> Any:
     Whatever says "not now" (down, slow, overloaded, broken) is `Unavailable`: the caller's own
     fallbacks are the answer to all of them.
     """
-    awaitable: Awaitable[_T] = method(request, timeout=timeout, metadata=call_metadata())
     try:
-        return await awaitable
+        return await method(request, timeout=timeout, metadata=call_metadata())
     except aio.AioRpcError as error:
         raise _domain_error(error, method) from None
 

@@ -33,4 +33,5 @@ def _not_among(rows: Rows, dropped: Rows) -> NDArray[np.bool_]:
     if not len(dropped):
         return np.ones(len(rows), np.bool_)
     at = np.minimum(np.searchsorted(dropped, rows), len(dropped) - 1)
-    return dropped[at] != rows
+    absent: NDArray[np.bool_] = dropped[at] != rows
+    return absent

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from services.common.errors import DomainError
 from services.orchestrator.candidates import Candidates, Query, Rows, Scores, merge
 
 STAGES = ("hydrate", "retrieve", "filter", "rank", "select")
+
+_T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +232,7 @@ class Pipeline:
         return candidates
 
 
-async def _timed(record: Record, stage: str, component: object, work: Awaitable[Any]) -> Any:
+async def _timed(record: Record, stage: str, component: object, work: Awaitable[_T]) -> _T:
     """Awaits a component and records its time, and its failure."""
     started = time.perf_counter()
     try:
@@ -255,9 +257,7 @@ def _note(
     error: str = "",
 ) -> None:
     millis = (time.perf_counter() - started) * 1e3
-    record.components.append(
-        StageRecord(stage, _name(component), rows_in, rows_out, millis, error)
-    )
+    record.components.append(StageRecord(stage, _name(component), rows_in, rows_out, millis, error))
 
 
 def _name(component: object) -> str:

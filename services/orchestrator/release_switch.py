@@ -1,4 +1,4 @@
-"""Which release serves: loads it, prepares the other services for it, switches, follows switches."""
+"""Which release serves: loads it, prepares the other services, switches, follows switches."""
 
 import asyncio
 import logging

@@ -81,7 +81,9 @@ def _recent_event(
 ) -> RecentEvent:
     """Checks an event by the rules of recorded ones; ids that recording needs may be missing."""
     timestamp = (
-        event.timestamp.seconds + event.timestamp.nanos / 1e9 if event.HasField("timestamp") else now
+        event.timestamp.seconds + event.timestamp.nanos / 1e9
+        if event.HasField("timestamp")
+        else now
     )
     fault = validate_event(
         event_id=event.event_id or "unrecorded",

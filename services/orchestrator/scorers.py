@@ -6,7 +6,7 @@ from services.orchestrator.pipeline import Level
 
 
 class TwoTowerScorer:
-    """Scores all candidates in one call to the ranking service; without it, retrieval order stays."""
+    """One call to the ranking service scores all candidates; without it, retrieval order stays."""
 
     level_when_lost = Level.UNRANKED
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.orchestrator.candidates import Candidates, Query, Rows
+from services.orchestrator.candidates import Candidates, Query, Rows, Scores
 
 _POOL_FACTOR = 4
 _SMALLEST_POOL = 50
@@ -37,10 +37,11 @@ class MmrSelector:
         return taken
 
 
-def _unit_scale(scores: np.ndarray) -> np.ndarray:
+def _unit_scale(scores: Scores) -> Scores:
     """Scales scores to 0..1; infinite ones go to the ends."""
     finite = np.isfinite(scores)
     if not finite.any():
         return np.zeros(len(scores), np.float32)
     low, high = scores[finite].min(), scores[finite].max()
-    return np.clip((scores - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+    scaled: Scores = np.clip((scores - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+    return scaled

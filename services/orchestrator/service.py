@@ -58,7 +58,9 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         source = "stored" if level is Level.STORED else "popular"
         return pb.RecommendStoredResponse(
             items=[
-                pb.RecommendedItem(item_id=i.item_id, score=i.score, title=i.title, sources=[source])
+                pb.RecommendedItem(
+                    item_id=i.item_id, score=i.score, title=i.title, sources=[source]
+                )
                 for i in items
             ],
             release_id=release.release_id,
@@ -98,7 +100,9 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         self, request: pb.RecordEventsRequest, context: Context
     ) -> pb.RecordEventsResponse:
         if not 1 <= len(request.events) <= MAX_EVENTS:
-            raise InvalidArgument("events", f"must hold 1 to {MAX_EVENTS}, is {len(request.events)}")
+            raise InvalidArgument(
+                "events", f"must hold 1 to {MAX_EVENTS}, is {len(request.events)}"
+            )
         timeout = Budget.current(self._default_deadline).share(0.95)
         stored = await self._features.record_events(request.events, timeout)
         return pb.RecordEventsResponse(
@@ -171,11 +175,11 @@ def _encode_release(record: ReleaseRecord) -> pb.Release:
     created_at.FromDatetime(record.created_at)
     return pb.Release(
         release_id=record.release_id,
-        state=pb.ReleaseState.Value(f"RELEASE_STATE_{record.state.value}"),
+        state=f"RELEASE_STATE_{record.state.value}",
         created_at=created_at,
         metrics=record.metrics,
     )
 
 
-def _level(level: Level) -> pb.Level:
-    return pb.Level.Value(f"LEVEL_{level.name}")
+def _level(level: Level) -> str:
+    return f"LEVEL_{level.name}"

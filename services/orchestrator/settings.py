@@ -12,13 +12,13 @@ class OrchestratorSettings(ServiceSettings):
     port: int = Field(default=50051, ge=0, le=65535)
     """Port of the public API."""
 
-    features_addresses: list[str] = ["127.0.0.1:50052"]
+    features_addresses: tuple[str, ...] = ("127.0.0.1:50052",)
     """Replicas of the features service; calls go round."""
 
-    retrieval_addresses: list[str] = ["127.0.0.1:50053"]
+    retrieval_addresses: tuple[str, ...] = ("127.0.0.1:50053",)
     """Replicas of the retrieval service; calls go round."""
 
-    ranking_addresses: list[str] = ["127.0.0.1:50054"]
+    ranking_addresses: tuple[str, ...] = ("127.0.0.1:50054",)
     """Entrances to the ranking service, in order of preference."""
 
     candidates: int = Field(default=500, ge=1, le=5000)

@@ -9,7 +9,6 @@ from services.orchestrator.candidates import Candidates, Query
 from services.orchestrator.clients import RetrievalClient
 from services.orchestrator.pipeline import Found, Level
 
-
 _MAIN_SOURCE = "tower_ann"
 
 
@@ -47,14 +46,14 @@ class StoredSource:
         self._stored = stored
 
     async def fetch(self, query: Query) -> Found:
-        found = await asyncio.to_thread(
-            self._stored.read, query.release.release_id, query.user_id
-        )
+        found = await asyncio.to_thread(self._stored.read, query.release.release_id, query.user_id)
         if found is None:
             return Found(Candidates.none())
         item_ids, scores = found
         row_of = query.release.items.row_of
-        known = [(row_of[i], score) for i, score in zip(item_ids, scores, strict=True) if i in row_of]
+        known = [
+            (row_of[i], score) for i, score in zip(item_ids, scores, strict=True) if i in row_of
+        ]
         return Found(
             Candidates.of_source(
                 "stored",
@@ -71,8 +70,4 @@ class PopularSource:
 
     async def fetch(self, query: Query) -> Found:
         rows = np.asarray(query.release.popular_rows)
-        return Found(
-            Candidates.of_source("popular", rows, -np.arange(len(rows), dtype=np.float32))
-        )
-
-
+        return Found(Candidates.of_source("popular", rows, -np.arange(len(rows), dtype=np.float32)))

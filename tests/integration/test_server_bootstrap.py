@@ -46,13 +46,15 @@ class EchoService:
     names = (SERVICE,)
 
     def __init__(self) -> None:
+        self.starting = asyncio.Event()
         self.ready = asyncio.Event()
         self.closed = False
 
     def register(self, server: aio.Server) -> None:
-        recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(EchoServicer(), server)
+        recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(EchoServicer(), server)  # type: ignore[abstract]
 
     async def start(self) -> None:
+        self.starting.set()
         await self.ready.wait()
 
     async def close(self) -> None:
@@ -72,8 +74,7 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[ServiceServer, EchoServ
     )
     server = ServiceServer(service, settings)
     starting = asyncio.create_task(server.start())
-    while not server.port:
-        await asyncio.sleep(0.01)
+    await service.starting.wait()
     yield server, service, f"127.0.0.1:{server.port}"
     service.ready.set()
     await starting
@@ -93,18 +94,21 @@ async def stub(
 async def _health(address: str) -> int:
     async with aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        return (await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)).status
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+        return int(answer.status)
 
 
 async def test_health_is_serving_only_once_the_service_is_ready(
     running: tuple[ServiceServer, EchoService, str],
 ) -> None:
-    server, service, address = running
+    _, service, address = running
     assert await _health(address) == health_pb2.HealthCheckResponse.NOT_SERVING
     service.ready.set()
-    async with asyncio.timeout(5):
-        while await _health(address) != health_pb2.HealthCheckResponse.SERVING:
-            await asyncio.sleep(0.01)
+    for _ in range(200):
+        if await _health(address) == health_pb2.HealthCheckResponse.SERVING:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("not SERVING within two seconds of being ready")
 
 
 async def test_reflection_lists_the_service(

@@ -1,6 +1,7 @@
 """The protos keep to buf's STANDARD style, and to its COMMENTS rules."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_fields_are_snake_case(file: FileDescriptor) -> None:
 def test_everything_that_is_declared_carries_a_comment(file: FileDescriptor) -> None:
     declaration = re.compile(r"\s*(service|rpc|message|enum|[A-Z_0-9]+ = |.+ = \d+;)")
     lines = (ROOT / file.name).read_text().splitlines()
-    for previous, line in zip(lines, lines[1:], strict=False):
+    for previous, line in pairwise(lines):
         if declaration.match(line) and not line.startswith("syntax"):
             assert previous.strip().startswith("//"), f"{file.name}: {line.strip()}"
 

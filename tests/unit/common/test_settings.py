@@ -31,4 +31,4 @@ def test_a_misspelt_variable_is_refused_by_name(monkeypatch: pytest.MonkeyPatch)
 def test_settings_cannot_change_after_the_start() -> None:
     settings = ExampleSettings()
     with pytest.raises(ValidationError):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]

@@ -1,0 +1,91 @@
+"""Which item follows which: directed, decayed transition counts, and their low-rank form.
+
+`transition_counts` also serves as a scorer by itself; its truncated SVD is where the two towers
+start from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array, diags_array
+
+_SMOOTHING = 5.0
+
+
+@dataclass(frozen=True)
+class TransitionFactors:
+    """Two tables whose inner product approximates the square root of transition probability.
+
+    Attributes:
+        context: (n, d) float32, the item as one that was seen.
+        target: (n, d) float32, the item as one that comes next.
+    """
+
+    context: NDArray[np.float32]
+    target: NDArray[np.float32]
+
+
+def transition_counts(
+    rows: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    n_items: int,
+    *,
+    lags: int = 10,
+    decay: float = 0.8,
+) -> csr_array:
+    """Counts how often item j comes 1 to `lags` events after item i, decay ** (lag - 1) each.
+
+    Args:
+        rows: (e,) item rows, user after user, oldest first.
+        offsets: (users + 1,) where each user's events begin.
+        n_items: number of items.
+        lags: farthest distance, in events.
+        decay: weight ratio of one more event of distance.
+
+    Returns:
+        (n, n) float32; no self-transitions.
+    """
+    user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    total = csr_array((n_items, n_items), dtype=np.float32)
+    for lag in range(1, min(lags, len(rows) - 1) + 1):
+        source, target = rows[:-lag], rows[lag:]
+        valid = (user[:-lag] == user[lag:]) & (source != target)
+        weights = np.full(int(valid.sum()), decay ** (lag - 1), dtype=np.float32)
+        pairs = coo_array(
+            (weights, (source[valid], target[valid])), shape=(n_items, n_items)
+        )
+        total = total + pairs.tocsr()
+    return total
+
+
+def transition_affinity(counts: csr_array) -> csr_array:
+    """Row-normalizes counts with smoothing and takes the element-wise square root, (n, n)."""
+    sums = np.asarray(counts.sum(axis=1)).ravel()
+    affinity = csr_array(diags_array(1 / (sums + _SMOOTHING)) @ counts)
+    affinity.data = np.sqrt(affinity.data).astype(np.float32)
+    return affinity
+
+
+def factorize(affinity: csr_array, dimensions: int, seed: int) -> TransitionFactors:
+    """Truncated SVD with the singular values split evenly over both sides.
+
+    Randomized range finding with power iterations (Halko, Martinsson, Tropp 2011, algorithms 4.4
+    and 5.1). Dimensions beyond the rank stay zero.
+    """
+    n = affinity.shape[0]
+    width = min(n, dimensions + 32)
+    rng = np.random.default_rng(seed)
+    sketch = rng.standard_normal((n, width), dtype=np.float32)
+    basis = np.linalg.qr(affinity @ sketch)[0]
+    for _ in range(4):
+        basis = np.linalg.qr(affinity.T @ basis)[0]
+        basis = np.linalg.qr(affinity @ basis)[0]
+    left, sigma, right = np.linalg.svd(np.asarray(affinity.T @ basis).T, full_matrices=False)
+    kept = min(dimensions, width)
+    scale = np.sqrt(sigma[:kept])
+    context = np.zeros((n, dimensions), dtype=np.float32)
+    target = np.zeros((n, dimensions), dtype=np.float32)
+    context[:, :kept] = (basis @ left[:, :kept]) * scale
+    target[:, :kept] = right[:kept].T * scale
+    return TransitionFactors(context, target)

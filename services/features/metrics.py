@@ -1,0 +1,8 @@
+"""Metrics of the features service, beside those every service has."""
+
+from prometheus_client import Counter
+
+REPAIRED_SESSIONS = Counter(
+    "tandem_features_repaired_sessions",
+    "Sessions that readers found missing or old, and computed from the log.",
+)

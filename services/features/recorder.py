@@ -1,0 +1,55 @@
+"""Takes events in: checked, stored for good, then visible to the next reader."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.common.errors import InvalidArgument
+from services.features.async_log import AsyncEventLog
+from services.features.events import Event, FieldError, validate_event
+from services.features.publisher import SessionPublisher
+
+MAX_EVENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of a request's events.
+
+    Attributes:
+        accepted: stored now.
+        duplicates: stored before.
+        errors: refused events, as position and reason, by position.
+    """
+
+    accepted: int
+    duplicates: int
+    errors: list[tuple[int, FieldError]]
+
+
+class EventRecorder:
+    """Stores events and updates the sessions of their users."""
+
+    def __init__(self, event_log: AsyncEventLog, publisher: SessionPublisher) -> None:
+        self._log = event_log
+        self._publisher = publisher
+
+    async def record(self, events: Sequence[Event]) -> Recorded:
+        """Stores the good events; returns when they are durable and their sessions are pushed.
+
+        Raises:
+            InvalidArgument: no events, more than `MAX_EVENTS`, or not one that is valid.
+            Unavailable: the event log is down; events may or may not have been stored.
+        """
+        if not 0 < len(events) <= MAX_EVENTS:
+            raise InvalidArgument("events", f"1 to {MAX_EVENTS:,} are allowed, not {len(events):,}")
+        now = time.time()
+        checked = [(event, validate_event(event, now)) for event in events]
+        errors = [(index, error) for index, (_, error) in enumerate(checked) if error]
+        good = [event for event, error in checked if error is None]
+        if not good:
+            _, first = errors[0]
+            raise InvalidArgument(f"events[0].{first.field}", first.reason)
+        result = await self._log.append(good)
+        await self._publisher.publish(result.versions.keys())
+        return Recorded(result.accepted, result.duplicates, errors)

@@ -1,0 +1,79 @@
+"""Pushes the rows of a release to the online store, once."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from models.release import Release, ReleaseError
+from services.common.errors import FailedPrecondition
+from services.features.release_rows import RowCounts, chunks, item_metadata, user_profiles
+from services.features.store import FeatureStore
+
+_ROWS_A_PUSH = 100  # about 10 ms, for which a live read may have to wait
+
+log = logging.getLogger(__name__)
+
+
+class ReleaseLoader:
+    """Makes releases readable from the online store.
+
+    Args:
+        root: folder that holds one subfolder a release.
+        store: where rows go.
+    """
+
+    def __init__(self, root: Path, store: FeatureStore) -> None:
+        self._root = root
+        self._store = store
+        self._loads: dict[str, asyncio.Task[RowCounts]] = {}
+
+    async def prepare(self, release_id: str) -> RowCounts:
+        """Pushes a release unless all its rows are there; callers at the same time share one push.
+
+        Raises:
+            FailedPrecondition: there is no such release, or it is damaged.
+            Unavailable: the online store is down.
+        """
+        load = self._loads.get(release_id)
+        if load is None:
+            load = self._loads[release_id] = asyncio.create_task(self._prepare(release_id))
+            load.add_done_callback(lambda task: self._forget_failure(release_id, task))
+        return await asyncio.shield(load)
+
+    async def close(self) -> None:
+        """Ends pushes in progress; the next `prepare` starts them again."""
+        for load in self._loads.values():
+            load.cancel()
+        await asyncio.gather(*self._loads.values(), return_exceptions=True)
+
+    def _forget_failure(self, release_id: str, load: asyncio.Task[RowCounts]) -> None:
+        if load.cancelled() or load.exception() is not None:
+            self._loads.pop(release_id, None)
+
+    async def _prepare(self, release_id: str) -> RowCounts:
+        counts = await self._store.read_release(release_id)
+        if counts is None:
+            release = await asyncio.to_thread(_open, self._root, release_id)
+            counts = await self._push(release)
+            log.info("release pushed", extra={"release_id": release_id, "items": counts.items})
+        return counts
+
+    async def _push(self, release: Release) -> RowCounts:
+        counts = RowCounts(len(release.users), len(release.items))
+        for rows in chunks(counts.users, _ROWS_A_PUSH):
+            await self._store.push_users(release.release_id, user_profiles(release, rows))
+        for rows in chunks(counts.items, _ROWS_A_PUSH):
+            await self._store.push_items(release.release_id, item_metadata(release, rows))
+        await self._store.complete_release(release.release_id, counts)
+        return counts
+
+
+def _open(root: Path, release_id: str) -> Release:
+    if Path(release_id).name != release_id:
+        raise FailedPrecondition(f"release_id: {release_id!r} is not the name of a release")
+    try:
+        release = Release(root / release_id)
+        _ = release.items, release.users, release.user_factors, release.item_vectors
+    except (ReleaseError, OSError, ValueError, KeyError) as error:
+        raise FailedPrecondition(f"release_id: release {release_id!r}: {error}") from error
+    return release

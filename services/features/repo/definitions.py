@@ -1,0 +1,72 @@
+"""The Feast repository: entities and feature views. `feast apply` and the service both read it.
+
+Rows of a release carry the release id in their entity key, so that a new release never overwrites
+what an old one reads. Sessions belong to no release.
+"""
+
+from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
+from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
+
+user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
+item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+release = Entity(name="release", join_keys=["release_id"], value_type=ValueType.STRING)
+
+
+def _batch_source(name: str) -> FileSource:
+    # Feast wants one for every view. Rows are pushed here; nothing reads these files.
+    return FileSource(name=name, path=f"{name}.parquet", timestamp_field="event_timestamp")
+
+
+session_push = PushSource(name="session_push", batch_source=_batch_source("session_batch"))
+
+user_session = FeatureView(
+    name="user_session",
+    description="Recent events of a user, oldest first; sessions.py says how they are made.",
+    entities=[user],
+    source=session_push,
+    schema=[
+        Field(name="item_ids", dtype=Array(String)),
+        Field(name="kinds", dtype=Array(Int32)),
+        Field(name="timestamps", dtype=Array(Float64)),
+        Field(name="values", dtype=Array(Float64)),
+        Field(name="region", dtype=String),
+        Field(name="version", dtype=Int64),
+    ],
+)
+
+user_profile = FeatureView(
+    name="user_profile",
+    description="A user as one release knows it.",
+    entities=[user, release],
+    source=_batch_source("profile_batch"),
+    schema=[
+        Field(name="region", dtype=String),
+        Field(name="friends", dtype=Array(String)),
+        Field(name="factors", dtype=Array(Float32)),
+    ],
+)
+
+item_metadata = FeatureView(
+    name="item_metadata",
+    description="An item as one release knows it.",
+    entities=[item, release],
+    source=_batch_source("metadata_batch"),
+    schema=[
+        Field(name="title", dtype=String),
+        Field(name="genres", dtype=Array(String)),
+        Field(name="year", dtype=Int64),
+        Field(name="adult", dtype=Bool),
+        Field(name="vector", dtype=Array(Float32)),
+    ],
+)
+
+release_rows = FeatureView(
+    name="release_rows",
+    description="Row counts of a release; written last, so its presence says that all rows are in.",
+    entities=[release],
+    source=_batch_source("release_batch"),
+    schema=[Field(name="users", dtype=Int64), Field(name="items", dtype=Int64)],
+)
+
+ENTITIES = [user, item, release]
+VIEWS = [user_session, user_profile, item_metadata, release_rows]

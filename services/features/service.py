@@ -1,0 +1,70 @@
+"""The servicer: decode, call, encode."""
+
+import math
+import time
+
+from services.common.errors import InvalidArgument
+from services.common.interceptors import Context
+from services.features.codec import decode_event, encode_item, encode_recorded, encode_user
+from services.features.events import MAX_ID_LENGTH
+from services.features.recorder import EventRecorder
+from services.features.release_loader import ReleaseLoader
+from services.features.store import FeatureStore
+from services.features.users import UserReader
+from tandem.features.v1 import features_pb2, features_pb2_grpc
+
+MAX_ITEMS = 1_000
+
+
+class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
+    """Implements `tandem.features.v1.FeatureService`."""
+
+    def __init__(
+        self,
+        users: UserReader,
+        recorder: EventRecorder,
+        releases: ReleaseLoader,
+        store: FeatureStore,
+    ) -> None:
+        self._users = users
+        self._recorder = recorder
+        self._releases = releases
+        self._store = store
+
+    async def GetUserFeatures(
+        self, request: features_pb2.GetUserFeaturesRequest, _context: Context
+    ) -> features_pb2.GetUserFeaturesResponse:
+        _require_id("user_id", request.user_id)
+        if not (math.isfinite(request.as_of) and request.as_of >= 0):
+            raise InvalidArgument("as_of", "must be a finite number, not below 0")
+        user = await self._users.read(request.user_id, request.release_id, request.as_of or None)
+        return encode_user(user)
+
+    async def GetItemFeatures(
+        self, request: features_pb2.GetItemFeaturesRequest, _context: Context
+    ) -> features_pb2.GetItemFeaturesResponse:
+        _require_id("release_id", request.release_id)
+        if not 0 < len(request.item_ids) <= MAX_ITEMS:
+            raise InvalidArgument("item_ids", f"1 to {MAX_ITEMS:,} are allowed")
+        await self._releases.prepare(request.release_id)
+        items = await self._store.read_items(request.release_id, list(request.item_ids))
+        return features_pb2.GetItemFeaturesResponse(items=map(encode_item, items))
+
+    async def RecordEvents(
+        self, request: features_pb2.RecordEventsRequest, _context: Context
+    ) -> features_pb2.RecordEventsResponse:
+        now = time.time()
+        events = [decode_event(event, now) for event in request.events]
+        return encode_recorded(await self._recorder.record(events))
+
+    async def PrepareRelease(
+        self, request: features_pb2.PrepareReleaseRequest, _context: Context
+    ) -> features_pb2.PrepareReleaseResponse:
+        _require_id("release_id", request.release_id)
+        counts = await self._releases.prepare(request.release_id)
+        return features_pb2.PrepareReleaseResponse(users=counts.users, items=counts.items)
+
+
+def _require_id(field: str, value: str) -> None:
+    if not 0 < len(value) <= MAX_ID_LENGTH:
+        raise InvalidArgument(field, f"must have 1 to {MAX_ID_LENGTH} characters")

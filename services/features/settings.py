@@ -1,0 +1,36 @@
+"""Settings of the features service."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import ServiceSettings
+
+
+class FeaturesSettings(ServiceSettings):
+    """Environment variables carry the prefix `FEATURES_`."""
+
+    model_config = SettingsConfigDict(env_prefix="FEATURES_", frozen=True, extra="forbid")
+
+    port: int = Field(default=50054, ge=0, le=65535)
+    """Port the gRPC server listens on; 0 picks a free one."""
+
+    store_root: Path
+    """Folder of Feast's own files: the SQLite online store and the file registry."""
+
+    online_store: Literal["sqlite", "redis"] = "sqlite"
+    """Feast's online store. SQLite allows one replica only."""
+
+    redis: str = "127.0.0.1:6379,socket_timeout=1,socket_connect_timeout=1"
+    """Feast's Redis connection string: `host:port,parameter=value,...`."""
+
+    registry_type: Literal["file", "sql"] = "file"
+    """Where Feast keeps its definitions. Every replica may have a file of its own."""
+
+    registry_path: str = ""
+    """File, or SQLAlchemy URL, of Feast's registry; empty means a file in `store_root`."""
+
+    seen_cache_items: int = Field(default=2_000_000, ge=0)
+    """Item ids that the cache of seen items may hold, over all users; about 100 bytes each."""

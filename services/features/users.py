@@ -1,0 +1,83 @@
+"""Reads all that is known of a user, and never an old session."""
+
+import asyncio
+import logging
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+from services.common.deadlines import Budget
+from services.common.errors import Unavailable
+from services.features.async_log import AsyncEventLog
+from services.features.metrics import REPAIRED_SESSIONS
+from services.features.publisher import SessionPublisher
+from services.features.release_loader import ReleaseLoader
+from services.features.release_rows import UserProfile
+from services.features.sessions import SESSION_LENGTH, Session
+from services.features.store import FeatureStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UserFeatures:
+    """A user now: live session, all items ever seen, and what the release knows."""
+
+    session: Session
+    seen: Set[str]
+    profile: UserProfile
+
+
+class UserReader:
+    """Reads users from the online store, and checks each session's version against the log.
+
+    The log is the truth: a session that a crash, an import or another replica left behind is
+    computed from the log, answered, and pushed for the next reader.
+    """
+
+    def __init__(
+        self,
+        event_log: AsyncEventLog,
+        store: FeatureStore,
+        publisher: SessionPublisher,
+        releases: ReleaseLoader,
+    ) -> None:
+        self._log = event_log
+        self._store = store
+        self._publisher = publisher
+        self._releases = releases
+
+    async def read(self, user_id: str, release_id: str, as_of: float | None = None) -> UserFeatures:
+        """What is known of a user; an unknown user is an answer with empty parts.
+
+        Args:
+            user_id: who.
+            release_id: whose profile is wanted; empty for none.
+            as_of: leave out session events later than this, in Unix seconds.
+
+        Raises:
+            FailedPrecondition: the release does not exist.
+            Unavailable: the event log is down. (The online store may be: the profile is then empty.)
+        """
+        version, (session, profile) = await asyncio.gather(
+            self._log.version(user_id), self._stored(user_id, release_id)
+        )
+        if version == 0:
+            return UserFeatures(Session(), frozenset(), profile)
+        if session.version != version:
+            REPAIRED_SESSIONS.inc()
+            session = Session.of(await self._log.history(user_id, SESSION_LENGTH))
+            self._publisher.request([user_id])
+        if as_of is not None and any(time > as_of for time in session.timestamps):
+            bounded = Session.of(await self._log.history(user_id, SESSION_LENGTH, as_of))
+            session = replace(bounded, version=session.version)
+        return UserFeatures(session, await self._log.seen(user_id, version), profile)
+
+    async def _stored(self, user_id: str, release_id: str) -> tuple[Session, UserProfile]:
+        try:
+            async with asyncio.timeout(Budget.current(default=2.0).share(0.5)):
+                if release_id:
+                    await self._releases.prepare(release_id)
+                return await self._store.read_user(user_id, release_id)
+        except (Unavailable, TimeoutError) as error:
+            log.warning("online store not read", extra={"why": str(error) or "too slow"})
+            return Session(), UserProfile(user_id)

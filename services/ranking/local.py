@@ -1,0 +1,113 @@
+"""The ranking service on one machine: its own Ray, its own HAProxy, one application."""
+
+import fcntl
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import ray
+from ray import serve
+from ray.serve.config import HTTPOptions, ProxyLocation, gRPCOptions
+
+from services.ranking.app import GRPC_SERVICERS, build
+from services.ranking.deployment import NAME
+from services.ranking.environment import free_ports
+from services.ranking.processes import end_processes
+from services.ranking.settings import RankingSettings
+
+OBJECT_STORE_BYTES = 80 * 1024 * 1024  # the least Ray accepts comfortably; nothing is stored there
+WATCH_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class LocalError(Exception):
+    """The service cannot start or go on; the text says why."""
+
+
+def run(settings: RankingSettings) -> None:
+    """Serves until SIGTERM or SIGINT, then ends every process it started.
+
+    The variables of `environment.ray_environment` must be set already.
+
+    Raises:
+        LocalError: the runtime folder is in use, or Ray died.
+    """
+    stopping = threading.Event()
+    with _only_user(settings.runtime_dir), _own_ray(settings):
+        # After Ray, which installs a handler of its own.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        _deploy(settings)
+        log.info("serving", extra={"address": f"{settings.host}:{settings.port}"})
+        while not stopping.wait(WATCH_SECONDS):
+            _check_alive()
+
+
+@contextmanager
+def _only_user(runtime_dir: Path) -> Iterator[None]:
+    runtime_dir.mkdir(parents=True, exist_ok=True)
+    runtime_dir.chmod(0o700)  # HAProxy's admin socket lies below, open to all
+    with (runtime_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(f"{runtime_dir}: another ranking service runs here") from None
+        yield
+
+
+@contextmanager
+def _own_ray(settings: RankingSettings) -> Iterator[None]:
+    """A Ray that belongs to this process: none of its processes outlives the block."""
+    marks = {"RANKING_RUNTIME_DIR": str(settings.runtime_dir)}
+    for name, pid in end_processes(marks):
+        log.warning("ended a process left over from an earlier run", extra={"left": name, "pid": pid})
+    for folder in ("ray", "ha"):
+        shutil.rmtree(settings.runtime_dir / folder, ignore_errors=True)
+    (settings.runtime_dir / "ha").mkdir()
+    try:
+        ray.init(
+            address="local",  # never joins a Ray that runs already
+            num_cpus=settings.max_replicas,
+            num_gpus=0,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            namespace=serve.__name__,
+            _temp_dir=str(settings.runtime_dir / "ray"),
+            _node_ip_address=settings.host,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        end_processes(marks)
+
+
+def _deploy(settings: RankingSettings) -> None:
+    (http_port,) = free_ports(1)
+    serve.start(
+        proxy_location=ProxyLocation.HeadOnly,
+        http_options=HTTPOptions(host=settings.host, port=http_port),
+        grpc_options=gRPCOptions(
+            port=settings.port,
+            grpc_servicer_functions=GRPC_SERVICERS,
+            request_timeout_s=settings.default_deadline_seconds,
+        ),
+    )
+    serve.run(build({}), name=NAME)
+
+
+def _check_alive() -> None:
+    running = {
+        child.name()
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE
+    }
+    missing = {"gcs_server", "raylet"} - running
+    if missing:
+        raise LocalError(f"Ray died: no {' and no '.join(sorted(missing))}")

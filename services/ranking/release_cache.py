@@ -1,0 +1,72 @@
+"""The releases a replica holds in memory."""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from models.release import ReleaseError
+from services.common.errors import FailedPrecondition
+from services.ranking.scoring import LoadedRelease
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+log = logging.getLogger(__name__)
+
+
+class ReleaseCache:
+    """Loads releases on demand and keeps the most recently used ones.
+
+    Loading runs in a thread, one release at a time; calls that want the same release share one
+    load. A failed load is not remembered: the next call tries again.
+
+    Args:
+        load: opens a release by its id; blocks; raises `ReleaseError` when it cannot.
+        capacity: releases that are kept.
+    """
+
+    def __init__(self, load: Callable[[str], LoadedRelease], capacity: int) -> None:
+        self._load = load
+        self._capacity = capacity
+        self._loaded: OrderedDict[str, LoadedRelease] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[LoadedRelease]] = {}
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="release-loader")
+
+    async def get(self, release_id: str) -> LoadedRelease:
+        """A release, from memory if it is there.
+
+        Raises:
+            FailedPrecondition: the release is missing or damaged.
+        """
+        loaded = self._loaded.get(release_id)
+        if loaded is not None:
+            self._loaded.move_to_end(release_id)
+            return loaded
+        if not _PLAIN_NAME.fullmatch(release_id):
+            raise FailedPrecondition(f"release_id: no release {release_id!r}")
+        loading = self._loading.get(release_id)
+        if loading is None:
+            loading = asyncio.create_task(self._load_and_keep(release_id))
+            self._loading[release_id] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(release_id))
+        try:
+            # Shielded: a caller whose deadline passes must not cancel the load of the others.
+            return await asyncio.shield(loading)
+        except ReleaseError as error:
+            raise FailedPrecondition(f"release {release_id}: {error}") from error
+
+    async def _load_and_keep(self, release_id: str) -> LoadedRelease:
+        loop = asyncio.get_running_loop()
+        loaded = await loop.run_in_executor(self._executor, self._load, release_id)
+        self.keep(loaded)
+        return loaded
+
+    def keep(self, loaded: LoadedRelease) -> None:
+        """Adds a release that is loaded already; drops the least recently used one if full."""
+        self._loaded[loaded.release_id] = loaded
+        while len(self._loaded) > self._capacity:
+            dropped, _ = self._loaded.popitem(last=False)
+            log.info("release dropped from memory", extra={"release_id": dropped})
+        log.info("release loaded", extra={"release_id": loaded.release_id})

@@ -1,0 +1,128 @@
+"""Scores candidates with the model of the release that a request names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import UserHistory
+from models.release import Release, ReleaseError
+from services.common.errors import DomainError, InvalidArgument
+
+MAX_CANDIDATES = 5_000
+
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """The two-tower model of one release."""
+
+    def score(self, user: UserHistory, rows: NDArray[np.int32]) -> Scores:
+        """Scores, (n,) float32, of the item rows, (n,) int32; larger is better."""
+
+
+class NotFinite(DomainError):
+    """The model gave NaN or infinity, which must reach no ranking."""
+
+
+@dataclass(frozen=True)
+class LoadedRelease:
+    """A release that can score.
+
+    Attributes:
+        release_id: its id.
+        n_items: items it knows; rows are below this.
+        n_factors: length of its matrix-factorization vectors.
+        scorer: its model.
+    """
+
+    release_id: str
+    n_items: int
+    n_factors: int
+    scorer: Scorer
+
+    def score(self, user: UserHistory, rows: Rows) -> Scores:
+        """Scores candidates for one user.
+
+        Args:
+            user: the user at the moment of the request.
+            rows: (n,) item rows, 1 to `MAX_CANDIDATES` of them.
+
+        Returns:
+            (n,) float32, parallel to `rows`, all finite.
+
+        Raises:
+            InvalidArgument: a row, an age or a vector does not fit the release.
+            NotFinite: the model gave NaN or infinity.
+        """
+        if not 1 <= len(rows) <= MAX_CANDIDATES:
+            raise InvalidArgument("item_rows", f"{len(rows)} of them; 1 to {MAX_CANDIDATES} wanted")
+        self._check_rows("item_rows", rows)
+        self._check_user(user)
+        scores = self.scorer.score(user, rows.astype(np.int32))
+        if not np.isfinite(scores).all():
+            worst = int(rows[np.argmin(np.isfinite(scores))])
+            raise NotFinite(f"release {self.release_id}: score of item row {worst} is not finite")
+        return scores
+
+    def _check_rows(self, field: str, rows: NDArray[np.integer]) -> None:
+        if len(rows) and not (0 <= rows.min() and rows.max() < self.n_items):
+            outside = rows[(rows < 0) | (rows >= self.n_items)][0]
+            raise InvalidArgument(
+                field, f"row {outside} in release {self.release_id}, which has {self.n_items} items"
+            )
+
+    def _check_user(self, user: UserHistory) -> None:
+        self._check_rows("user.history_rows", user.rows)
+        for field, values in (
+            ("user.history_ages", user.ages),
+            ("user.history_values", user.values),
+            ("user.request_time", np.float64(user.time)),
+            ("user.factors", user.factors),
+        ):
+            if not np.isfinite(values).all():
+                raise InvalidArgument(field, "not finite")
+        if (user.ages < 0).any():
+            raise InvalidArgument("user.history_ages", "negative")
+        if len(user.factors) not in (0, self.n_factors):
+            raise InvalidArgument(
+                "user.factors", f"{len(user.factors)} values; 0 or {self.n_factors} wanted"
+            )
+
+
+def load_release(path: Path, open_model: Callable[[Release], Scorer]) -> LoadedRelease:
+    """Opens a release, compares it with its checksums, and scores once. Blocks.
+
+    Args:
+        path: the release's folder.
+        open_model: builds the model of a verified release.
+
+    Raises:
+        ReleaseError: the release is missing, damaged, or scores nonsense.
+    """
+    release = Release(path)
+    release.verify()
+    if not np.isfinite(release.item_vectors).all():
+        raise ReleaseError(f"{path}: item vectors are not finite")
+    loaded = LoadedRelease(
+        release.release_id,
+        n_items=len(release.item_vectors),
+        n_factors=release.item_factors.shape[1],
+        scorer=open_model(release),
+    )
+    loaded.score(_stranger(), np.zeros(1, dtype=np.int64))
+    return loaded
+
+
+def _stranger() -> UserHistory:
+    return UserHistory(
+        rows=np.empty(0, dtype=np.int32),
+        kinds=np.empty(0, dtype=np.int8),
+        ages=np.empty(0, dtype=np.float32),
+        values=np.empty(0, dtype=np.float32),
+        time=0.0,
+    )

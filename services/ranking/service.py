@@ -1,0 +1,39 @@
+"""The ranking servicer: decodes, scores, encodes."""
+
+import numpy as np
+
+from models.features import UserHistory
+from services.common.errors import InvalidArgument
+from services.common.model_input import decode_user
+from services.ranking.release_cache import ReleaseCache
+from tandem.model.v1 import model_pb2
+from tandem.ranking.v1 import ranking_pb2
+
+
+class RankingServicer:
+    """Serves `tandem.ranking.v1.RankingService`, on Ray Serve or on any other gRPC server."""
+
+    def __init__(self, releases: ReleaseCache) -> None:
+        self._releases = releases
+
+    async def Rank(
+        self, request: ranking_pb2.RankRequest, _context: object
+    ) -> ranking_pb2.RankResponse:
+        release = await self._releases.get(request.release_id)
+        rows = np.array(request.item_rows, dtype=np.int64)
+        # On the event loop: it takes less time than handing it to a thread and back.
+        scores = release.score(_user(request.user), rows)
+        return ranking_pb2.RankResponse(release_id=release.release_id, scores=scores.tolist())
+
+    async def PrepareRelease(
+        self, request: ranking_pb2.PrepareReleaseRequest, _context: object
+    ) -> ranking_pb2.PrepareReleaseResponse:
+        release = await self._releases.get(request.release_id)
+        return ranking_pb2.PrepareReleaseResponse(items=release.n_items)
+
+
+def _user(message: model_pb2.UserInput) -> UserHistory:
+    try:
+        return decode_user(message)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument("user", str(error)) from error

@@ -1,0 +1,186 @@
+"""One Milvus collection from creation to proof: insert, flush, index, load, count, measure recall."""
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import AsyncMilvusClient, DataType, MilvusException
+
+from services.common.errors import FailedPrecondition
+from services.retrieval.index_kinds import IndexKind, SearchPlan
+from services.retrieval.vectors import Space, VectorTable, exact_search
+
+ROW = "row"
+VECTOR = "vector"
+LEAST_RECALL = 0.99
+"""Recall against exact search below which a collection is refused."""
+
+_PROBE_QUERIES = 32
+_PROBE_HITS = 500
+_INSERT_ROWS = 500
+"""Rows an insert; small, because packing them holds up the event loop."""
+
+_CALL_SECONDS = 60.0
+"""Longest wait for one step of building; loading a large collection is the slowest."""
+
+_SETTLE_SECONDS = 0.2
+_SETTLE_TRIES = 10
+
+log = logging.getLogger(__name__)
+
+
+class IncompleteCollection(Exception):
+    """A collection exists, but is not what it should be; the text says how."""
+
+
+def collection_name(release_id: str, space: Space) -> str:
+    """The physical collection of a release's space: letters, digits and underscores."""
+    return f"tandem_{space}_{re.sub('[^A-Za-z0-9]', '_', release_id)}"
+
+
+async def open_collection(
+    client: AsyncMilvusClient, name: str, table: VectorTable, kind: IndexKind
+) -> SearchPlan:
+    """Makes a collection complete, loaded and proven, and says how to search it.
+
+    A complete one is reused; an incomplete one (a crash while it was built) is built again.
+
+    Raises:
+        FailedPrecondition: even when freshly built it holds the wrong rows or misses `LEAST_RECALL`.
+        pymilvus.MilvusException, grpc.RpcError: Milvus failed or does not answer.
+    """
+    if await client.has_collection(name, timeout=_CALL_SECONDS):
+        try:
+            return await _prove(client, name, table)
+        except IncompleteCollection as error:
+            log.warning("collection is built again", extra={"name_": name, "reason": str(error)})
+            await client.drop_collection(name, timeout=_CALL_SECONDS)
+    await _build(client, name, table, kind)
+    try:
+        return await _prove(client, name, table)
+    except IncompleteCollection as error:
+        raise FailedPrecondition(f"collection {name}: {error}") from None
+
+
+async def _build(
+    client: AsyncMilvusClient, name: str, table: VectorTable, kind: IndexKind
+) -> None:
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field(ROW, DataType.INT64, is_primary=True)
+    schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=table.vectors.shape[1])
+    schema.add_field("adult", DataType.BOOL)
+    schema.add_field("available", DataType.BOOL)
+    await client.create_collection(
+        name, schema=schema, consistency_level="Bounded", timeout=_CALL_SECONDS
+    )
+    for start in range(0, len(table), _INSERT_ROWS):
+        rows = range(start, min(start + _INSERT_ROWS, len(table)))
+        await client.insert(name, [_entity(table, row) for row in rows], timeout=_CALL_SECONDS)
+    await client.flush(name, timeout=_CALL_SECONDS)
+    index = client.prepare_index_params()
+    index.add_index(
+        VECTOR, index_type=str(kind), metric_type="IP", params=kind.build_params(len(table))
+    )
+    await client.create_index(name, index, timeout=_CALL_SECONDS)
+
+
+def _entity(table: VectorTable, row: int) -> dict[str, Any]:
+    return {
+        ROW: row,
+        VECTOR: table.vectors[row],
+        "adult": bool(table.adult[row]),
+        "available": bool(table.available[row]),
+    }
+
+
+async def _prove(client: AsyncMilvusClient, name: str, table: VectorTable) -> SearchPlan:
+    kind = await _load(client, name)
+    await _check_rows(client, name, len(table))
+    queries = _probe_queries(table.vectors)
+    count = min(_PROBE_HITS, len(table))
+    expected = await asyncio.to_thread(_exact_rows, table.vectors, queries, count)
+    recall = 0.0
+    for effort in kind.efforts():
+        plan = SearchPlan(kind, effort, len(table))
+        recall = await _recall(client, name, plan, queries, expected)
+        if recall >= LEAST_RECALL:
+            log.info("collection is searchable", extra={"name_": name, "recall": recall})
+            return plan
+    raise IncompleteCollection(
+        f"recall@{count} is {recall:.4f} against exact search, {LEAST_RECALL} is the least; "
+        f"index {kind}"
+    )
+
+
+async def _load(client: AsyncMilvusClient, name: str) -> IndexKind:
+    """Loads a collection; its index kind."""
+    try:
+        described = await client.describe_index(name, VECTOR, timeout=_CALL_SECONDS)
+        kind = IndexKind(described["index_type"])
+    except (MilvusException, grpc.RpcError):
+        if not await client.list_indexes(name, timeout=_CALL_SECONDS):
+            raise IncompleteCollection("it has no index") from None
+        raise
+    except (TypeError, KeyError, ValueError):
+        raise IncompleteCollection("it has no index of a known kind") from None
+    await client.load_collection(name, timeout=_CALL_SECONDS)
+    return kind
+
+
+async def _check_rows(client: AsyncMilvusClient, name: str, expected: int) -> None:
+    """Waits while the row count is still growing: not all rows are searchable at once."""
+    seen = -1
+    for _ in range(_SETTLE_TRIES):
+        counted = await client.query(
+            name,
+            output_fields=["count(*)"],
+            consistency_level="Strong",
+            timeout=_CALL_SECONDS,
+        )
+        seen = int(counted[0]["count(*)"])
+        if seen == expected:
+            return
+        await asyncio.sleep(_SETTLE_SECONDS)
+    raise IncompleteCollection(f"it holds {seen} rows instead of {expected}")
+
+
+def _probe_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(q, d) means of three items each: what the vector of a short history looks like."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(len(vectors), size=(_PROBE_QUERIES, 3))
+    means: NDArray[np.float32] = np.asarray(vectors[rows], dtype=np.float32).mean(axis=1)
+    return means
+
+
+def _exact_rows(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], count: int
+) -> list[NDArray[np.int32]]:
+    return [exact_search(vectors, query, count).rows for query in queries]
+
+
+async def _recall(
+    client: AsyncMilvusClient,
+    name: str,
+    plan: SearchPlan,
+    queries: NDArray[np.float32],
+    expected: list[NDArray[np.int32]],
+) -> float:
+    """Mean recall of the searches against the exact answers, 0 to 1."""
+    count = len(expected[0])
+    found = 0
+    for query, exact in zip(queries, expected, strict=True):
+        hits = await client.search(
+            name,
+            data=[query],
+            limit=count,
+            anns_field=VECTOR,
+            search_params=plan.search_params(count),
+            consistency_level="Strong",
+            timeout=_CALL_SECONDS,
+        )
+        found += len(np.intersect1d(np.array(hits[0].ids), exact))
+    return found / (count * len(queries))

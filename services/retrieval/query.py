@@ -1,0 +1,51 @@
+"""One request as the candidate sources see it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import NEGATIVE
+from models.features import UserHistory
+from services.retrieval.loaded import LoadedRelease
+from services.retrieval.vectors import Found
+
+_NEGATIVE = np.array(sorted(NEGATIVE), dtype=np.int8)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What every source is given.
+
+    Attributes:
+        loaded: the release that all must use.
+        user: the user now.
+        count: candidates wanted from each source.
+        excluded: (n,) bool, items that no source may return.
+        excluded_count: how many of them there are.
+        seconds: time a source has.
+    """
+
+    loaded: LoadedRelease
+    user: UserHistory
+    count: int
+    excluded: NDArray[np.bool_]
+    excluded_count: int
+    seconds: float
+
+    def liked_rows(self, most: int) -> NDArray[np.int32]:
+        """(h,) rows of the user's last events, newest first, without what the user disliked."""
+        liked = ~np.isin(self.user.kinds, _NEGATIVE)
+        return self.user.rows[liked][::-1][:most]
+
+    def allowed(self, found: Found) -> Found:
+        """The first `count` items that may be returned."""
+        keep = np.flatnonzero(~self.excluded[found.rows])[: self.count]
+        return Found(found.rows[keep], found.scores[keep])
+
+
+def exclusion_mask(rows: NDArray[np.int64], items: int) -> NDArray[np.bool_]:
+    """(items,) bool, true at `rows`."""
+    mask = np.zeros(items, dtype=np.bool_)
+    mask[rows] = True
+    return mask

@@ -1,0 +1,16 @@
+import pytest
+
+from models.release import Release
+from services.common.errors import NotFound
+from services.orchestrator.similar_users import similar_users
+
+
+def test_the_nearest_user_comes_first_and_the_user_is_left_out(release: Release) -> None:
+    found = similar_users(release, "a", 5)
+    assert [user for user, _ in found] == ["b", "c"]
+    assert found[0][1] == pytest.approx(0.9939, abs=1e-3)
+
+
+def test_a_user_the_release_does_not_hold_is_not_found(release: Release) -> None:
+    with pytest.raises(NotFound, match="nobody"):
+        similar_users(release, "nobody", 5)
