@@ -55,7 +55,11 @@ class FloorServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         now = time.time()
         recent = slice(-HISTORY_LENGTH, None)
         user = UserHistory(
-            rows[recent], kinds[recent], (now - times[recent]).astype(np.float32), values[recent], now
+            rows[recent],
+            kinds[recent],
+            (now - times[recent]).astype(np.float32),
+            values[recent],
+            now,
         )
         query = self._scorer.user_vector(user)[None]
         _, found = self._index.search(query, CANDIDATES + len(rows))

@@ -118,7 +118,14 @@ def _stage(timings: Timings, stage: str) -> dict[str, float]:
 def _floor(state: State, release: Release) -> Iterator[tuple[int, str]]:
     (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bench.floor", str(release.path), state.database_url, str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.floor",
+        str(release.path),
+        state.database_url,
+        str(port),
+    ]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
         try:
             with grpc.insecure_channel(address) as channel:

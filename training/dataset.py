@@ -1,6 +1,6 @@
 """Gets a log to begin with: MovieLens from its publisher, else a synthetic world.
 
-    python -m training.dataset --into .data      # prints the folder
+python -m training.dataset --into .data      # prints the folder
 """
 
 import argparse

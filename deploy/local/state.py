@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_STATE = Path(".tandem")
 DEFAULT_PORT = 50051
+_LONGEST_TEMP = 12
 
 
 class StateError(Exception):
@@ -24,10 +25,6 @@ class Ports:
     milvus: int = 0
     ranking: int = 0
     ranking_fallback: int = 0
-    ranking_stats: int = 0
-    ranking_metrics: int = 0
-    ranking_http: int = 0
-    ray: int = 0
 
 
 class State:
@@ -60,7 +57,8 @@ class State:
     def runtime(self) -> Path:
         """Sockets and Ray's session files. Short, since socket paths end at 107 bytes."""
         digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:10]
-        return Path(tempfile.gettempdir()) / f"tandem-{digest}"
+        temporary = tempfile.gettempdir()
+        return Path(temporary if len(temporary) <= _LONGEST_TEMP else "/tmp") / f"tandem-{digest}"
 
     @property
     def marker(self) -> str:

@@ -101,7 +101,7 @@ class System:
                 is_running(pid) and (serving or name != "ranking"),
                 rss_mb(pid),
             )
-            for name, pid in ray_processes(self._state.marker)
+            for name, pid in ray_processes({"TANDEM_STATE": self._state.marker})
         ]
 
     def _wait(self, ports: Ports, on_wait: Callable[[list[str]], None]) -> None:

@@ -44,6 +44,8 @@ def open_channel(addresses: Sequence[str], *, balance: bool = True) -> aio.Chann
         options=[
             *channel_options(),
             ("grpc.service_config", json.dumps(config)),
+            # Else it is the whole list, which HAProxy refuses as malformed.
+            ("grpc.default_authority", addresses[0]),
             # A service that was restarted must be found again at once, not after a long backoff.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),

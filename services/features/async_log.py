@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -52,11 +53,11 @@ class AsyncEventLog:
 
     async def version(self, user_id: str) -> int:
         """The user's version; 0 for a user without events."""
-        return await self._read(lambda: self._log.version(user_id))
+        return await self._read(partial(self._log.version, user_id))
 
     async def history(self, user_id: str, limit: int, as_of: float | None = None) -> History:
         """The user's latest events; see `EventLog.history`."""
-        return await self._read(lambda: self._log.history(user_id, limit, as_of))
+        return await self._read(partial(self._log.history, user_id, limit, as_of))
 
     async def histories(self, user_ids: Sequence[str], limit: int) -> list[History]:
         """The latest events of several users, in the order asked for."""
@@ -66,7 +67,7 @@ class AsyncEventLog:
         """Every item the user ever had an event on, up to `version` at least. Read only."""
         cached = self._seen.get(user_id, version)
         if cached is None:
-            cached = set(await self._read(lambda: self._log.seen(user_id)))
+            cached = set(await self._read(partial(self._log.seen, user_id)))
             self._seen.put(user_id, version, cached)
         return cached
 
@@ -85,9 +86,7 @@ class AsyncEventLog:
             group = self._next_group()
             events = [event for request, _ in group for event in request]
             try:
-                result = await _off_loop(
-                    self._writer, lambda events=events: self._log.append(events)
-                )
+                result = await _off_loop(self._writer, partial(self._log.append, events))
             except Exception as error:
                 for _, done in group:
                     if not done.done():

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import feast
@@ -17,7 +18,6 @@ from services.features.repo import definitions
 from services.features.sessions import Session
 
 _ITEMS_A_READ = 100  # a read of so many items holds up others for a few milliseconds
-_PUSH_ATTEMPTS = 3
 
 T = TypeVar("T")
 
@@ -72,19 +72,19 @@ class FeastStore:
     async def read_user(self, user_id: str, release_id: str) -> tuple[Session, UserProfile]:
         views = [definitions.user_session, definitions.user_profile]
         key = {"user_id": user_id, "release_id": release_id}
-        [found] = await self._call(lambda: self._read(views, [key]))
+        [found] = await self._call(partial(self._read, views, [key]))
         session = decode_row(Session, definitions.user_session, found)
         return session, decode_row(UserProfile, definitions.user_profile, found, user_id=user_id)
 
     async def push_sessions(self, sessions: Mapping[str, Session]) -> None:
-        await self._call(lambda: self._push_newest(sessions))
+        await self._call(partial(self._push_newest, sessions))
 
     async def read_items(self, release_id: str, item_ids: Sequence[str]) -> list[ItemMetadata]:
         view, items = definitions.item_metadata, list[ItemMetadata]()
         for start in range(0, len(item_ids), _ITEMS_A_READ):
             ids = item_ids[start : start + _ITEMS_A_READ]
             keys = [{"item_id": item_id, "release_id": release_id} for item_id in ids]
-            rows = await self._call(lambda keys=keys: self._read([view], keys))  # type: ignore[misc]
+            rows = await self._call(partial(self._read, [view], keys))
             items += [
                 decode_row(ItemMetadata, view, row, item_id=row["item_id"])
                 for row in rows
@@ -94,22 +94,22 @@ class FeastStore:
 
     async def push_users(self, release_id: str, users: Sequence[UserProfile]) -> None:
         keyed = [({"user_id": user.user_id, "release_id": release_id}, user) for user in users]
-        await self._call(lambda: self._write(definitions.user_profile, keyed))
+        await self._call(partial(self._write, definitions.user_profile, keyed))
 
     async def push_items(self, release_id: str, items: Sequence[ItemMetadata]) -> None:
         keyed = [({"item_id": item.item_id, "release_id": release_id}, item) for item in items]
-        await self._call(lambda: self._write(definitions.item_metadata, keyed))
+        await self._call(partial(self._write, definitions.item_metadata, keyed))
 
     async def read_release(self, release_id: str) -> RowCounts | None:
         key = {"release_id": release_id}
-        [found] = await self._call(lambda: self._read([definitions.release_rows], [key]))
+        [found] = await self._call(partial(self._read, [definitions.release_rows], [key]))
         if found["release_rows__items"] is None:
             return None
         return RowCounts(found["release_rows__users"], found["release_rows__items"])
 
     async def complete_release(self, release_id: str, counts: RowCounts) -> None:
         row = ({"release_id": release_id}, counts)
-        await self._call(lambda: self._write(definitions.release_rows, [row]))
+        await self._call(partial(self._write, definitions.release_rows, [row]))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
@@ -155,15 +155,14 @@ class FeastStore:
         self._feast.provider.online_write_batch(self._config, view, encode_rows(view, rows), None)
 
     def _push_newest(self, sessions: Mapping[str, Session]) -> None:
-        # SQLite lets an older row overwrite a newer one. Redis compares first, but not atomically:
-        # another replica's older row can land after the comparison. Hence compare, write, compare.
-        pending = dict(sessions)
-        for _ in range(_PUSH_ATTEMPTS):
-            keys = [{"user_id": user_id} for user_id in pending]
-            for row in self._read([definitions.user_session], keys, names=["version"]):
-                if (row["user_session__version"] or 0) >= pending[row["user_id"]].version:
-                    del pending[row["user_id"]]
-            if not pending:
-                return
-            rows = [({"user_id": user_id}, session) for user_id, session in pending.items()]
+        # SQLite lets an older row overwrite a newer one. Redis compares event times itself, but not
+        # atomically with the write; what two replicas get wrong there, readers see by the version.
+        keys = [{"user_id": user_id} for user_id in sessions]
+        stored = self._read([definitions.user_session], keys, names=["version"])
+        rows = [
+            ({"user_id": row["user_id"]}, sessions[row["user_id"]])
+            for row in stored
+            if (row["user_session__version"] or 0) < sessions[row["user_id"]].version
+        ]
+        if rows:
             self._write(definitions.user_session, rows)

@@ -56,7 +56,7 @@ class UserReader:
 
         Raises:
             FailedPrecondition: the release does not exist.
-            Unavailable: the event log is down. (The online store may be: the profile is then empty.)
+            Unavailable: the event log is down. Without the online store, the profile is empty.
         """
         version, (session, profile) = await asyncio.gather(
             self._log.version(user_id), self._stored(user_id, release_id)

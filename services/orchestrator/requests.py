@@ -10,7 +10,7 @@ from models.events import EventKind
 from models.release import Release
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
-from services.features.validation import MAX_FUTURE_SECONDS, validate_event
+from services.features.events import MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from tandem.recommender.v1 import recommender_pb2
 
@@ -85,7 +85,7 @@ def _recent_event(
         if event.HasField("timestamp")
         else now
     )
-    fault = validate_event(
+    claimed = Event(
         event_id=event.event_id or "unrecorded",
         user_id=event.user_id or user_id,
         item_id=event.item_id,
@@ -93,8 +93,9 @@ def _recent_event(
         value=event.value,
         timestamp=timestamp,
         region=event.region,
-        now=time.time(),
+        request_id=event.request_id,
     )
+    fault = validate_event(claimed, time.time())
     if fault is not None:
         raise InvalidArgument(f"recent_events[{index}].{fault.field}", fault.reason)
     return RecentEvent(event.item_id, EventKind(event.kind), event.value, timestamp)
@@ -104,8 +105,8 @@ def _seconds(field: str, stamp: Timestamp, now: float) -> float:
     seconds = stamp.seconds + stamp.nanos / 1e9
     if seconds <= 0:
         raise InvalidArgument(field, "must be later than 1970-01-01")
-    if seconds > now + MAX_FUTURE_SECONDS:
-        raise InvalidArgument(field, f"lies more than {MAX_FUTURE_SECONDS:.0f} s in the future")
+    if seconds > now + MAX_SECONDS_AHEAD:
+        raise InvalidArgument(field, f"lies more than {MAX_SECONDS_AHEAD:.0f} s in the future")
     return seconds
 
 

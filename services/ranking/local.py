@@ -84,8 +84,9 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
         )
         yield
     finally:
-        ray.shutdown()
+        # Before Ray's own shutdown, which waits for each of them in turn.
         end_processes(marks)
+        ray.shutdown()
 
 
 def _deploy(settings: RankingSettings) -> None:

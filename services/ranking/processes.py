@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 import psutil
 
@@ -35,15 +36,7 @@ def ray_processes(marks: Mapping[str, str]) -> list[tuple[str, int]]:
         `(name, pid)`, sorted. The name is `ranking` for a replica and `ray-*` for the rest;
         `ray-driver` is `python -m services.ranking` itself.
     """
-    found = []
-    for process in psutil.process_iter():
-        try:
-            name = _name(process)
-            if name is not None and marks.items() <= process.environ().items():
-                found.append((name, process.pid))
-        except psutil.Error:
-            continue  # ended meanwhile, a zombie, or another user's
-    return sorted(found)
+    return sorted((_name(process) or "", process.pid) for process in _find(marks))
 
 
 def end_processes(marks: Mapping[str, str], wait_seconds: float = 5.0) -> list[tuple[str, int]]:
@@ -54,24 +47,34 @@ def end_processes(marks: Mapping[str, str], wait_seconds: float = 5.0) -> list[t
         wait_seconds: how long to wait for them to be gone.
 
     Returns:
-        What was killed.
+        What was killed, like `ray_processes`.
     """
     killed = []
     # Twice: a process may start another one while the first list is worked off.
     for _ in range(2):
-        processes = []
-        for name, pid in ray_processes(marks):
-            if pid != os.getpid():
-                try:
-                    processes.append(psutil.Process(pid))
-                    processes[-1].kill()
-                    killed.append((name, pid))
-                except psutil.NoSuchProcess:
-                    continue
+        processes = [process for process in _find(marks) if process.pid != os.getpid()]
+        killed += [(_name(process) or "", process.pid) for process in processes]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(processes, timeout=wait_seconds)
-    return killed
+    return sorted(killed)
+
+
+def _find(marks: Mapping[str, str]) -> set[psutil.Process]:
+    found = set()
+    for process in psutil.process_iter():
+        # A process may end meanwhile, be a zombie, or another user's.
+        with suppress(psutil.Error):
+            if _name(process) and marks.items() <= process.environ().items():
+                # Some of Ray's agents overwrite their environment: they count by their parent.
+                found |= {process, *process.children(recursive=True)}
+    return {process for process in found if _name(process)}
 
 
 def _name(process: psutil.Process) -> str | None:
-    command = " ".join(process.cmdline())
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return None
     return next((name for sign, name in _NAMES if sign in command), None)

@@ -1,8 +1,9 @@
-"""One Milvus collection from creation to proof: insert, flush, index, load, count, measure recall."""
+"""One Milvus collection from creation to proof: insert, index, load, count, measure recall."""
 
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -16,9 +17,6 @@ from services.retrieval.vectors import Space, VectorTable, exact_search
 
 ROW = "row"
 VECTOR = "vector"
-LEAST_RECALL = 0.99
-"""Recall against exact search below which a collection is refused."""
-
 _PROBE_QUERIES = 32
 _PROBE_HITS = 500
 _INSERT_ROWS = 500
@@ -43,32 +41,49 @@ def collection_name(release_id: str, space: Space) -> str:
 
 
 async def open_collection(
-    client: AsyncMilvusClient, name: str, table: VectorTable, kind: IndexKind
+    client: AsyncMilvusClient,
+    name: str,
+    table: VectorTable,
+    kinds: Sequence[IndexKind],
+    least_recall: float,
 ) -> SearchPlan:
     """Makes a collection complete, loaded and proven, and says how to search it.
 
     A complete one is reused; an incomplete one (a crash while it was built) is built again.
 
+    Args:
+        client: a client of Milvus.
+        name: the collection.
+        table: what it must hold.
+        kinds: indexes to build, the next one when one falls short.
+        least_recall: recall against exact search that it must reach.
+
     Raises:
-        FailedPrecondition: even when freshly built it holds the wrong rows or misses `LEAST_RECALL`.
+        FailedPrecondition: freshly built, it still holds the wrong rows or misses `least_recall`.
         pymilvus.MilvusException, grpc.RpcError: Milvus failed or does not answer.
     """
+    if not np.isfinite(table.vectors).all():
+        raise FailedPrecondition(f"collection {name}: not all item vectors are finite")
+    reason = ""
     if await client.has_collection(name, timeout=_CALL_SECONDS):
         try:
-            return await _prove(client, name, table)
+            return await _prove(client, name, table, least_recall)
         except IncompleteCollection as error:
-            log.warning("collection is built again", extra={"name_": name, "reason": str(error)})
+            reason = str(error)
             await client.drop_collection(name, timeout=_CALL_SECONDS)
-    await _build(client, name, table, kind)
-    try:
-        return await _prove(client, name, table)
-    except IncompleteCollection as error:
-        raise FailedPrecondition(f"collection {name}: {error}") from None
+    for kind in kinds:
+        if reason:
+            log.warning("collection is built again", extra={"collection": name, "reason": reason})
+        await _build(client, name, table, kind)
+        try:
+            return await _prove(client, name, table, least_recall)
+        except IncompleteCollection as error:
+            reason = str(error)
+            await client.drop_collection(name, timeout=_CALL_SECONDS)
+    raise FailedPrecondition(f"collection {name}: {reason}")
 
 
-async def _build(
-    client: AsyncMilvusClient, name: str, table: VectorTable, kind: IndexKind
-) -> None:
+async def _build(client: AsyncMilvusClient, name: str, table: VectorTable, kind: IndexKind) -> None:
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field(ROW, DataType.INT64, is_primary=True)
     schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=table.vectors.shape[1])
@@ -97,7 +112,9 @@ def _entity(table: VectorTable, row: int) -> dict[str, Any]:
     }
 
 
-async def _prove(client: AsyncMilvusClient, name: str, table: VectorTable) -> SearchPlan:
+async def _prove(
+    client: AsyncMilvusClient, name: str, table: VectorTable, least_recall: float
+) -> SearchPlan:
     kind = await _load(client, name)
     await _check_rows(client, name, len(table))
     queries = _probe_queries(table.vectors)
@@ -107,12 +124,12 @@ async def _prove(client: AsyncMilvusClient, name: str, table: VectorTable) -> Se
     for effort in kind.efforts():
         plan = SearchPlan(kind, effort, len(table))
         recall = await _recall(client, name, plan, queries, expected)
-        if recall >= LEAST_RECALL:
-            log.info("collection is searchable", extra={"name_": name, "recall": recall})
+        if recall >= least_recall:
+            log.info("collection is searchable", extra={"collection": name, "recall": recall})
             return plan
     raise IncompleteCollection(
-        f"recall@{count} is {recall:.4f} against exact search, {LEAST_RECALL} is the least; "
-        f"index {kind}"
+        f"recall@{count} of {kind} is {recall:.4f} against exact search; "
+        f"{least_recall} is the least"
     )
 
 

@@ -13,7 +13,7 @@ from pymilvus import AsyncMilvusClient, MilvusException
 
 from services.common.errors import FailedPrecondition, Unavailable
 from services.retrieval.collection import VECTOR, collection_name, open_collection
-from services.retrieval.index_kinds import IndexKind, SearchPlan
+from services.retrieval.index_kinds import IndexPolicy, SearchPlan
 from services.retrieval.vectors import MOST_HITS, Found, Space, VectorTable
 
 _CONNECT_SECONDS = 5.0
@@ -35,21 +35,17 @@ class MilvusIndex:
     Args:
         uri: "http://host:port".
         token: token or "user:password"; empty for none.
-        kind: index of new collections; None chooses by the rules of `RetrievalSettings.index_kind`.
-        flat_up_to: items up to which an unset kind means FLAT.
+        policy: which index new collections get, and how good it must be.
     """
 
-    def __init__(
-        self, uri: str, *, token: str = "", kind: IndexKind | None = None, flat_up_to: int = 100_000
-    ) -> None:
+    def __init__(self, uri: str, *, token: str = "", policy: IndexPolicy | None = None) -> None:
         # Milvus's client logs a traceback at every failed call; ours are logged once, below.
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         self._client = AsyncMilvusClient(
             uri=uri, token=token, dedicated=True, timeout=_CONNECT_SECONDS
         )
         self._uri = uri
-        self._kind = kind
-        self._flat_up_to = flat_up_to
+        self._policy = policy or IndexPolicy()
         self._held: dict[str, VectorTable] = {}
         self._plans: dict[str, SearchPlan] = {}
         self._one_build = asyncio.Lock()
@@ -104,7 +100,7 @@ class MilvusIndex:
         except TimeoutError:
             raise Unavailable(f"Milvus at {self._uri}: no answer in {timeout:.3f} s") from None
         except _FAILURES as error:
-            log.warning("search failed", extra={"name_": name, "reason": _brief(error)})
+            log.warning("search failed", extra={"collection": name, "reason": _brief(error)})
             self._plans.clear()
             self._recover_in_background()
             raise Unavailable(f"Milvus at {self._uri}: {_brief(error)}") from None
@@ -134,16 +130,14 @@ class MilvusIndex:
         await self._client.close()
 
     async def _open(self, name: str, table: VectorTable) -> None:
+        before = self._plans.get(name)
         async with self._one_build:
-            kind = self._kind or await self._choose_kind(len(table))
-            self._plans[name] = await open_collection(self._client, name, table, kind)
-
-    async def _choose_kind(self, items: int) -> IndexKind:
-        # The call also connects, before anything else runs in parallel.
-        lite = await self._is_lite()
-        if items <= self._flat_up_to:
-            return IndexKind.FLAT
-        return IndexKind.IVF_FLAT if lite else IndexKind.HNSW
+            if self._plans.get(name) is not before:
+                return  # proven by somebody else while this call waited
+            kinds = self._policy.kinds(len(table), lite=await self._is_lite())
+            self._plans[name] = await open_collection(
+                self._client, name, table, kinds, self._policy.least_recall
+            )
 
     async def _is_lite(self) -> bool:
         """Milvus Lite answers most calls, but does not know its own version."""
@@ -167,7 +161,9 @@ class MilvusIndex:
             try:
                 await self._open(name, self._held[name])
             except FailedPrecondition as error:
-                log.error("collection is given up", extra={"name_": name, "reason": str(error)})
+                log.error(
+                    "collection is given up", extra={"collection": name, "reason": str(error)}
+                )
                 self._held.pop(name, None)
             except _FAILURES as error:
                 if failures % _LOG_EVERY == 0:
@@ -187,5 +183,5 @@ def _brief(error: Exception) -> str:
     """One line, without the client's wrapping."""
     if isinstance(error, MilvusException):
         return str(error.message).splitlines()[0] if error.message else str(error.code)
-    details = error.details() if isinstance(error, grpc.RpcError) else ""  # type: ignore[attr-defined]
+    details = error.details() if isinstance(error, grpc.RpcError) else ""
     return str(details) or repr(error)

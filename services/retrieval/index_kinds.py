@@ -33,6 +33,30 @@ class IndexKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class IndexPolicy:
+    """Which index a new collection gets, and how good it must be.
+
+    Attributes:
+        kind: the index; None chooses by size and server.
+        flat_up_to: items up to which None means FLAT.
+        least_recall: recall against exact search below which a collection is refused.
+    """
+
+    kind: IndexKind | None = None
+    flat_up_to: int = 100_000
+    least_recall: float = 0.99
+
+    def kinds(self, items: int, *, lite: bool) -> Sequence[IndexKind]:
+        """Kinds to try, the preferred one first, until one reaches `least_recall`."""
+        if self.kind is not None:
+            return (self.kind,)
+        if items <= self.flat_up_to:
+            return (IndexKind.FLAT,)
+        # Milvus Lite decides by itself how many lists it searches, so IVF may fall short there.
+        return (IndexKind.IVF_FLAT, IndexKind.FLAT) if lite else (IndexKind.HNSW,)
+
+
+@dataclass(frozen=True)
 class SearchPlan:
     """How one collection is searched.
 

@@ -5,11 +5,23 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import UserHistory
 from models.release import Release, ReleaseError
 from models.scorer import TwoTowerScorer
 from services.common.errors import FailedPrecondition
 from services.retrieval.vectors import Space, VectorTable
+
+
+class UserTower(Protocol):
+    """The user side of the two towers."""
+
+    def user_vector(self, user: UserHistory) -> NDArray[np.float32]:
+        """(d,) vector; its inner product with an item vector is the model's score."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +30,12 @@ class LoadedRelease:
 
     Attributes:
         release: arrays and item table.
-        towers: the two towers; makes user vectors.
+        tower: makes user vectors.
         tables: what each vector collection of the release holds.
     """
 
     release: Release
-    towers: TwoTowerScorer
+    tower: UserTower
     tables: dict[Space, VectorTable]
 
     @property
@@ -44,6 +56,7 @@ def load_release(root: Path, release_id: str) -> LoadedRelease:
         raise FailedPrecondition(f"release_id: no release {release_id!r}")
     try:
         release = Release(root / release_id)
+        release.verify()
         items = release.items
         tables = {
             space: VectorTable(vectors, items.adult, items.available)

@@ -55,19 +55,18 @@ def merge(found: Mapping[str, Found], quotas: Mapping[str, Quota], count: int) -
         quotas: by source name; the shares of the sources in `found` sum to at most 1.
         count: most candidates wanted.
     """
-    names = [name for name in found if len(found[name])]
-    if not names:
+    if not found:
         nothing = Found.nothing()
         return Merged(nothing.rows, nothing.scores, {}, {})
     rows, where = np.unique(
-        np.concatenate([found[name].rows for name in names]), return_inverse=True
+        np.concatenate([part.rows for part in found.values()]), return_inverse=True
     )
     scores = np.zeros(len(rows), dtype=np.float64)
     guaranteed = np.zeros(len(rows), dtype=np.bool_)
     start = 0
     slots: dict[str, NDArray[np.intp]] = {}
-    for name in names:
-        slot = slots[name] = where[start : start + len(found[name])]
+    for name, part in found.items():
+        slot = slots[name] = where[start : start + len(part)]
         start += len(slot)
         scores[slot] += quotas[name].weight / (_RANK_OFFSET + 1 + np.arange(len(slot)))
         guaranteed[slot[: int(quotas[name].share * count)]] = True
@@ -80,5 +79,5 @@ def merge(found: Mapping[str, Found], quotas: Mapping[str, Quota], count: int) -
         rows=rows[kept].astype(np.int32),
         scores=scores[kept].astype(np.float32),
         positions={name: position[slot][inside[name]] for name, slot in slots.items()},
-        source_scores={name: found[name].scores[inside[name]] for name in slots},
+        source_scores={name: found[name].scores[inside[name]] for name in found},
     )

@@ -42,10 +42,3 @@ class Query:
         """The first `count` items that may be returned."""
         keep = np.flatnonzero(~self.excluded[found.rows])[: self.count]
         return Found(found.rows[keep], found.scores[keep])
-
-
-def exclusion_mask(rows: NDArray[np.int64], items: int) -> NDArray[np.bool_]:
-    """(items,) bool, true at `rows`."""
-    mask = np.zeros(items, dtype=np.bool_)
-    mask[rows] = True
-    return mask

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import ServiceSettings
 from services.retrieval.index_kinds import IndexKind
+from services.retrieval.merge import Quota
 
 
 class RetrievalSettings(ServiceSettings):
@@ -28,15 +29,19 @@ class RetrievalSettings(ServiceSettings):
     flat_up_to: int = Field(default=100_000, ge=0)
     """Items up to which an unset `index_kind` means FLAT, which is exact."""
 
-    search_timeout_seconds: float = Field(default=0.3, gt=0)
-    """Longest wait for one vector search, whatever the deadline."""
+    least_recall: float = Field(default=0.99, ge=0, le=1)
+    """Recall against exact search, measured on sampled queries, below which a collection is
+    refused."""
+
+    source_timeout_seconds: float = Field(default=0.3, gt=0)
+    """Longest a candidate source may take, whatever the deadline."""
 
     source_budget_share: float = Field(default=0.8, gt=0, le=1)
-    """Share of a request's remaining time after which a source that has not answered is dropped."""
+    """Share of a request's remaining time that a candidate source may take."""
 
-    quotas: Mapping[str, int] = MappingProxyType({})
-    """Overrides of the sources' guaranteed candidates (a JSON object by source name); the defaults
-    stand in `server.py`."""
+    quotas: Mapping[str, Quota] = MappingProxyType({})
+    """Overrides of the sources' parts in the answer, a JSON object such as
+    `{"mf_ann": {"share": 0.2, "weight": 0.5}}`; the defaults stand in `server.py`."""
 
     releases_held: int = Field(default=3, ge=2)
     """Releases kept loaded: the active one, the one before, the one being published."""

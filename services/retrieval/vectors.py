@@ -115,9 +115,7 @@ class VectorIndex(Protocol):
         """Closes the connection."""
 
 
-def exact_search(
-    vectors: NDArray[np.float32], query: NDArray[np.float32], count: int
-) -> Found:
+def exact_search(vectors: NDArray[np.float32], query: NDArray[np.float32], count: int) -> Found:
     """Exact nearest items by inner product: one (n, d) matrix product and a partial sort."""
     scores: NDArray[np.float32] = (vectors @ query).astype(np.float32)
     count = min(count, len(scores))

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem.recommender.v1 import recommender_pb2_grpc
 from tandem_client import AsyncClient, EventKind, TandemError, event
 from tests.e2e.conftest import Running
 
@@ -183,12 +184,17 @@ def test_bad_events_are_named_and_good_ones_stored(running: Running) -> None:
         (pb.RecommendRequest(user_id="u" * 129, count=10), "user_id"),
         (pb.RecommendRequest(user_id="u", count=0), "count"),
         (pb.RecommendRequest(user_id="u", count=501), "count"),
-        (pb.RecommendRequest(user_id="u", count=1, exclude_item_ids=["a", ""]), "exclude_item_ids[1]"),
+        (
+            pb.RecommendRequest(user_id="u", count=1, exclude_item_ids=["a", ""]),
+            "exclude_item_ids[1]",
+        ),
         (
             pb.RecommendRequest(
                 user_id="u",
                 count=1,
-                recent_events=[pb.Event(item_id="i", kind=EventKind.EVENT_KIND_CLICK, value=math.inf)],
+                recent_events=[
+                    pb.Event(item_id="i", kind=EventKind.EVENT_KIND_CLICK, value=math.inf)
+                ],
             ),
             "recent_events[0].value",
         ),
@@ -197,11 +203,8 @@ def test_bad_events_are_named_and_good_ones_stored(running: Running) -> None:
 def test_malformed_requests_are_refused_by_field(
     running: Running, request_: pb.RecommendRequest, field: str
 ) -> None:
-    from tandem.recommender.v1 import recommender_pb2_grpc
-
-    with grpc.insecure_channel(running.address) as channel:
-        with pytest.raises(grpc.RpcError) as caught:
-            recommender_pb2_grpc.RecommenderServiceStub(channel).Recommend(request_, timeout=5)
+    with grpc.insecure_channel(running.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        recommender_pb2_grpc.RecommenderServiceStub(channel).Recommend(request_, timeout=5)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert caught.value.details().startswith(f"{field}: ")
 

@@ -1,0 +1,107 @@
+"""The two towers: a user's recent history and an item's metadata meet in one inner product.
+
+Both towers start as the truncated SVD of item-to-item transitions and add a residual network whose
+last layer is zero, so training starts at the SVD's quality.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.features import FeatureSchema, UserTensors
+
+RESIDUAL_SCALE = 0.3
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """Sizes of the network.
+
+    Attributes:
+        n_items: items with a row in both tables.
+        dimensions: width of both towers' output.
+        hidden: width of the hidden ReLU layers.
+        metadata: width of an item's metadata.
+        dropout: share of hidden units dropped in training.
+    """
+
+    n_items: int
+    metadata: int
+    dimensions: int = 128
+    hidden: int = 256
+    dropout: float = 0.3
+
+
+def _residual(inputs: int, shape: TowerShape) -> nn.Sequential:
+    last = nn.Linear(shape.hidden, shape.dimensions)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        nn.Linear(inputs, shape.hidden), nn.ReLU(), nn.Dropout(shape.dropout), last
+    )
+
+
+class UserTower(nn.Module):
+    """Pools the context vectors of recent events by position and refines the shortest pool."""
+
+    def __init__(self, shape: TowerShape, schema: FeatureSchema) -> None:
+        super().__init__()
+        # A decay of zero pools the last item alone.
+        self.register_buffer("decays", torch.tensor([*schema.decays, 0.0]), persistent=False)
+        self.context = nn.Embedding(shape.n_items, shape.dimensions)
+        inputs = (len(schema.decays) + 1) * shape.dimensions + len(schema.context_names)
+        self.residual = _residual(inputs, shape)
+
+    def forward(self, users: UserTensors) -> Tensor:
+        """(b, d) user vectors, before temperature; zero base for an empty history."""
+        pools = self.pools(users)  # (b, pools, d)
+        base = functional.normalize(pools[:, 0], dim=-1)
+        refined = functional.rms_norm(pools, pools.shape[-1:], eps=1e-6).flatten(1)
+        correction: Tensor = self.residual(torch.cat([refined, users.context], dim=1))
+        return base + RESIDUAL_SCALE * correction
+
+    def pools(self, users: UserTensors) -> Tensor:
+        """(b, p, d) weighted means of context vectors, one a decay; the last item comes last."""
+        position = (users.present.cumsum(dim=1) - 1).clamp(min=0)
+        decays: Tensor = self.get_buffer("decays")
+        weights = decays[None, :, None] ** position[:, None, :] * users.present[:, None, :]
+        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+        b, p, length = weights.shape
+        rows = users.rows[:, None, :].expand(b, p, length)
+        pooled = functional.embedding_bag(
+            rows.reshape(b * p, length),
+            self.context.weight,
+            per_sample_weights=weights.reshape(b * p, length),
+            mode="sum",
+        )
+        return pooled.view(b, p, -1)
+
+
+class ItemTower(nn.Module):
+    """Refines an item's target vector by its metadata."""
+
+    def __init__(self, shape: TowerShape) -> None:
+        super().__init__()
+        self.target = nn.Embedding(shape.n_items, shape.dimensions)
+        self.bias = nn.Parameter(torch.zeros(shape.n_items))
+        self.residual = _residual(shape.dimensions + shape.metadata, shape)
+
+    def forward(self, target: Tensor, metadata: Tensor) -> Tensor:
+        """(n, d) item vectors from (n, d) target vectors, zero for unknown ones, and metadata."""
+        refined = functional.rms_norm(target, target.shape[-1:], eps=1e-6)
+        correction: Tensor = self.residual(torch.cat([refined, metadata], dim=1))
+        return target + RESIDUAL_SCALE * correction
+
+
+class TwoTower(nn.Module):
+    """Both towers, and the learned temperature that sharpens their inner product."""
+
+    def __init__(self, shape: TowerShape, schema: FeatureSchema) -> None:
+        super().__init__()
+        self.shape = shape
+        self.schema = schema
+        self.user = UserTower(shape, schema)
+        self.item = ItemTower(shape)
+        self.log_temperature = nn.Parameter(torch.tensor(30.0).log())

@@ -1,0 +1,98 @@
+"""Requests to queries, with every field checked; answers to responses."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import EventKind
+from models.features import UserHistory
+from services.common.errors import InvalidArgument
+from services.common.model_input import decode_user
+from services.retrieval.loaded import LoadedRelease
+from services.retrieval.query import Query
+from services.retrieval.retriever import Retrieved
+from services.retrieval.vectors import Space
+from tandem.model.v1 import model_pb2
+from tandem.retrieval.v1 import retrieval_pb2 as pb
+
+MOST_CANDIDATES = 5_000
+MOST_NEIGHBOURS = 500
+
+
+def check_count(count: int, most: int) -> None:
+    """Raises `InvalidArgument` unless 1 <= count <= most."""
+    if not 1 <= count <= most:
+        raise InvalidArgument("count", f"{count} is not within 1 to {most}")
+
+
+def decode_query(request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: float) -> Query:
+    """The query of a request.
+
+    Args:
+        request: what came in.
+        loaded: the release it names.
+        seconds: time a source has.
+
+    Raises:
+        InvalidArgument: a field is out of range; the text begins with its name.
+    """
+    excluded = np.zeros(len(loaded), dtype=np.bool_)
+    excluded[_rows("exclude_rows", request.exclude_rows, len(loaded))] = True
+    return Query(
+        loaded=loaded,
+        user=_user(request.user, loaded),
+        count=request.count,
+        excluded=excluded,
+        excluded_count=int(excluded.sum()),
+        seconds=seconds,
+    )
+
+
+def encode_retrieved(release_id: str, answer: Retrieved) -> pb.RetrieveResponse:
+    """The response of an answer."""
+    merged = answer.merged
+    return pb.RetrieveResponse(
+        release_id=release_id,
+        item_rows=merged.rows.tolist(),
+        scores=merged.scores.tolist(),
+        sources=[
+            pb.SourceReport(
+                name=outcome.name,
+                positions=merged.positions[outcome.name].tolist(),
+                scores=merged.source_scores[outcome.name].tolist(),
+                millis=outcome.millis,
+                error=outcome.error,
+            )
+            for outcome in answer.outcomes
+        ],
+    )
+
+
+def _user(message: model_pb2.UserInput, loaded: LoadedRelease) -> UserHistory:
+    _rows("user.history_rows", message.history_rows, len(loaded))
+    if any(not 1 <= kind <= max(EventKind) for kind in message.history_kinds):
+        raise InvalidArgument("user.history_kinds", f"not all are within 1 to {max(EventKind)}")
+    try:
+        user = decode_user(message)
+    except ValueError as error:
+        raise InvalidArgument("user", str(error)) from None
+    width = loaded.tables[Space.MF].vectors.shape[1]
+    if len(user.factors) not in (0, width):
+        raise InvalidArgument("user.factors", f"{len(user.factors)} numbers, not 0 or {width}")
+    for name, values in (
+        ("history_ages", user.ages),
+        ("history_values", user.values),
+        ("factors", user.factors),
+        ("request_time", np.float64(user.time)),
+    ):
+        if not np.isfinite(values).all():
+            raise InvalidArgument(f"user.{name}", "not all are finite")
+    return user
+
+
+def _rows(field: str, rows: Sequence[int], items: int) -> NDArray[np.int64]:
+    array = np.array(rows, dtype=np.int64)
+    if len(array) and array.max() >= items:
+        raise InvalidArgument(field, f"row {array.max()} is not within 0 to {items - 1}")
+    return array

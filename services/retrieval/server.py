@@ -1,0 +1,113 @@
+"""Wires the retrieval service: which sources run, their parts in the answer, and the index."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from grpc import aio
+
+from services.common.database import open_database
+from services.common.errors import Unavailable
+from services.common.releases import ReleaseRegistry
+from services.retrieval.index import MilvusIndex
+from services.retrieval.index_kinds import IndexPolicy
+from services.retrieval.loaded import LoadedRelease, LoadedReleases, load_release
+from services.retrieval.merge import Quota
+from services.retrieval.retriever import Retriever
+from services.retrieval.service import RetrievalServicer
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.sources import (
+    MfAnnSource,
+    NeighbourSource,
+    PopularSource,
+    Source,
+    TowerAnnSource,
+)
+from services.retrieval.vectors import VectorIndex
+from tandem.retrieval.v1 import retrieval_pb2_grpc
+
+QUOTAS = {
+    "tower_ann": Quota(share=0.5, weight=1.0),
+    "mf_ann": Quota(share=0.1, weight=0.3),
+    "neighbours": Quota(share=0.05, weight=0.2),
+    "popular": Quota(share=0.02, weight=0.05),
+}
+"""The parts of the sources in the answer. The tower leads: quotas of weak sources cost recall."""
+
+_RETRY_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+def candidate_sources(index: VectorIndex) -> list[Source]:
+    """All candidate sources, by falling importance."""
+    return [
+        TowerAnnSource(index),
+        MfAnnSource(index),
+        NeighbourSource(),
+        PopularSource(),
+    ]
+
+
+class RetrievalService:
+    """The retrieval service, for `services.common.server`.
+
+    It stays SERVING while Milvus is down: the sources that need no vectors still answer.
+    """
+
+    names: Sequence[str] = ("tandem.retrieval.v1.RetrievalService",)
+
+    def __init__(self, settings: RetrievalSettings) -> None:
+        self._settings = settings
+        self._index: MilvusIndex | None = None
+
+    def register(self, server: aio.Server) -> None:
+        torch.set_num_threads(1)  # one user vector at a time; more threads only get in the way
+        settings = self._settings
+        self._index = index = MilvusIndex(
+            settings.milvus_uri,
+            token=settings.milvus_token.get_secret_value(),
+            policy=IndexPolicy(settings.index_kind, settings.flat_up_to, settings.least_recall),
+        )
+        self._releases = LoadedReleases(
+            partial(load_release, settings.release_root),
+            most=settings.releases_held,
+            on_load=self._hold,
+            on_evict=index.forget,
+        )
+        retriever = Retriever(candidate_sources(index), {**QUOTAS, **settings.quotas})
+        retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(
+            RetrievalServicer(self._releases, index, retriever, settings), server
+        )
+
+    async def start(self) -> None:
+        """Prepares the active release, if there is one; waits for Milvus, and says so."""
+        active = await asyncio.to_thread(self._active_release)
+        if active is None:
+            return
+        loaded = await self._releases.get(active)
+        assert self._index is not None
+        while True:
+            try:
+                await self._index.prepare(active, loaded.tables)
+                return
+            except Unavailable as error:
+                log.warning("not ready yet", extra={"reason": str(error)})
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def close(self) -> None:
+        if self._index is not None:
+            await self._index.close()
+
+    def _active_release(self) -> str | None:
+        engine = open_database(self._settings.database_url)
+        try:
+            return ReleaseRegistry(engine).active()
+        finally:
+            engine.dispose()
+
+    def _hold(self, loaded: LoadedRelease) -> None:
+        assert self._index is not None
+        self._index.hold(loaded.release_id, loaded.tables)

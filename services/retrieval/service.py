@@ -1,0 +1,71 @@
+"""The gRPC servicer of retrieval: decode, call, encode."""
+
+from typing import Any
+
+from grpc import aio
+
+from services.common.deadlines import Budget
+from services.common.errors import NotFound
+from services.retrieval.loaded import LoadedReleases
+from services.retrieval.messages import (
+    MOST_CANDIDATES,
+    MOST_NEIGHBOURS,
+    check_count,
+    decode_query,
+    encode_retrieved,
+)
+from services.retrieval.retriever import Retriever
+from services.retrieval.settings import RetrievalSettings
+from services.retrieval.similar import similar_items
+from services.retrieval.vectors import VectorIndex
+from tandem.retrieval.v1 import retrieval_pb2 as pb
+from tandem.retrieval.v1 import retrieval_pb2_grpc
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
+    """See protos/tandem/retrieval/v1/retrieval.proto."""
+
+    def __init__(
+        self,
+        releases: LoadedReleases,
+        index: VectorIndex,
+        retriever: Retriever,
+        settings: RetrievalSettings,
+    ) -> None:
+        self._releases = releases
+        self._index = index
+        self._retriever = retriever
+        self._settings = settings
+
+    async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:
+        check_count(request.count, MOST_CANDIDATES)
+        sources = self._retriever.select(request.sources)
+        loaded = await self._releases.get(request.release_id)
+        query = decode_query(request, loaded, self._source_seconds())
+        return encode_retrieved(request.release_id, await self._retriever.retrieve(query, sources))
+
+    async def SimilarItems(
+        self, request: pb.SimilarItemsRequest, context: Context
+    ) -> pb.SimilarItemsResponse:
+        check_count(request.count, MOST_NEIGHBOURS)
+        release = (await self._releases.get(request.release_id)).release
+        row = release.items.row_of.get(request.item_id)
+        if row is None:
+            raise NotFound(f"item_id: release {request.release_id} holds no {request.item_id!r}")
+        found = similar_items(release, row, request.count)
+        return pb.SimilarItemsResponse(item_rows=found.rows.tolist(), scores=found.scores.tolist())
+
+    async def PrepareRelease(
+        self, request: pb.PrepareReleaseRequest, context: Context
+    ) -> pb.PrepareReleaseResponse:
+        loaded = await self._releases.get(request.release_id)
+        items = await self._index.prepare(loaded.release_id, loaded.tables)
+        return pb.PrepareReleaseResponse(items=items)
+
+    def _source_seconds(self) -> float:
+        budget = Budget.current(self._settings.default_deadline_seconds)
+        return budget.share(
+            self._settings.source_budget_share, at_most=self._settings.source_timeout_seconds
+        )

@@ -1,0 +1,108 @@
+"""The candidate sources: each finds items for a user in its own way. `server.py` lists them."""
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.matrix_factorization import fold_in
+from services.retrieval.query import Query
+from services.retrieval.vectors import Found, Space, VectorIndex
+
+
+class Source(Protocol):
+    """Finds candidates, best first. Raises to say that it failed; the others answer then."""
+
+    @property
+    def name(self) -> str:
+        """Its name in requests, reports and metrics."""
+
+    async def fetch(self, query: Query) -> Found:
+        """At most `query.count` items, none of them excluded."""
+
+
+class TowerAnnSource:
+    """Nearest items to the user tower's vector: the items that the ranker will score highest."""
+
+    name = "tower_ann"
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+
+    async def fetch(self, query: Query) -> Found:
+        vector = query.loaded.tower.user_vector(query.user)
+        return await _nearest(self._index, Space.TOWER, vector, query)
+
+
+class MfAnnSource:
+    """Nearest items to the user's vector in matrix-factorization space.
+
+    The vector is folded in from the recent history, so a user of five minutes has one too; without
+    a history it is the one from training. A user with neither gets nothing from this source.
+    """
+
+    name = "mf_ann"
+    _history: ClassVar[int] = 100
+    _half_life: ClassVar[float] = 10.0
+    """Events after which an event counts half."""
+
+    def __init__(self, index: VectorIndex) -> None:
+        self._index = index
+
+    async def fetch(self, query: Query) -> Found:
+        vector = self._user_vector(query)
+        if vector is None:
+            return Found.nothing()
+        return await _nearest(self._index, Space.MF, vector, query)
+
+    def _user_vector(self, query: Query) -> NDArray[np.float32] | None:
+        rows = query.liked_rows(self._history)
+        if len(rows):
+            weights = 0.5 ** (np.arange(len(rows), dtype=np.float32) / self._half_life)
+            return fold_in(query.loaded.release.item_factors, rows, weights)
+        return query.user.factors if len(query.user.factors) else None
+
+
+class NeighbourSource:
+    """Neighbours of the user's last items, the last one's first ("because you watched ...")."""
+
+    name = "neighbours"
+    _seeds: ClassVar[int] = 10
+    _decay: ClassVar[float] = 0.8
+    """Weight of a seed relative to the one after it."""
+
+    async def fetch(self, query: Query) -> Found:
+        seeds = query.liked_rows(self._seeds)
+        if not len(seeds):
+            return Found.nothing()
+        release = query.loaded.release
+        neighbours = release.neighbour_rows[seeds]  # (s, m)
+        weights = self._decay ** np.arange(len(seeds), dtype=np.float32)
+        scores = release.neighbour_scores[seeds] * weights[:, np.newaxis]
+        real = neighbours >= 0
+        rows, slots = np.unique(neighbours[real], return_inverse=True)
+        totals = np.bincount(slots, weights=scores[real]).astype(np.float32)
+        return query.allowed(Found.best(rows.astype(np.int32), totals))
+
+
+class PopularSource:
+    """The most popular items; the score falls linearly with the place, from 1 to 0."""
+
+    name = "popular"
+
+    async def fetch(self, query: Query) -> Found:
+        # All that are wanted are among the first count + excluded ones.
+        rows = np.asarray(query.loaded.release.popular_rows[: query.count + query.excluded_count])
+        places = np.arange(len(rows)) / len(query.loaded)
+        return query.allowed(Found(rows, (1.0 - places).astype(np.float32)))
+
+
+async def _nearest(
+    index: VectorIndex, space: Space, vector: NDArray[np.float32], query: Query
+) -> Found:
+    # Excluded items are fetched and masked: an expression naming thousands of rows is far slower.
+    wanted = query.count + query.excluded_count
+    found = await index.search(
+        query.loaded.release_id, space, vector, wanted, timeout=query.seconds
+    )
+    return query.allowed(found)

@@ -1,0 +1,19 @@
+"""Fixtures of the contract tests."""
+
+from tests.contract.feature_fixtures import (
+    empty_redis,
+    make_settings,
+    postgres_address,
+    postgres_url,
+    redis_address,
+    sqlite_url,
+)
+
+__all__ = [
+    "empty_redis",
+    "make_settings",
+    "postgres_address",
+    "postgres_url",
+    "redis_address",
+    "sqlite_url",
+]

@@ -1,0 +1,73 @@
+"""A release reaches the online store whole, once, or not at all."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.common.errors import FailedPrecondition
+from services.features.memory import InMemoryStore
+from services.features.release_loader import ReleaseLoader
+from services.features.release_rows import RowCounts
+from tests.contract.feature_fixtures import MakeRelease
+
+
+async def test_all_rows_of_a_release_are_stored(make_release: MakeRelease) -> None:
+    release, store = make_release(n_users=120, n_items=250), InMemoryStore()
+    counts = await ReleaseLoader(release.path.parent, store).prepare(release.release_id)
+    assert counts == RowCounts(users=120, items=250)
+    assert await store.read_release(release.release_id) == counts
+    items = await store.read_items(release.release_id, release.items.ids.tolist())
+    assert [item.title for item in items] == release.items.titles.tolist()
+    assert [item.vector for item in items] == release.item_vectors.tolist()
+    assert [tuple(item.genres) for item in items] == release.items.genres
+    last = (await store.read_user("u119", release.release_id))[1]
+    assert last.factors == release.user_factors[119].tolist()
+
+
+async def test_a_release_that_is_stored_is_not_read_again(
+    make_release: MakeRelease, tmp_path: Path
+) -> None:
+    release, store = make_release(), InMemoryStore()
+    counts = await ReleaseLoader(release.path.parent, store).prepare(release.release_id)
+    elsewhere = ReleaseLoader(tmp_path / "nothing-here", store)
+    assert await elsewhere.prepare(release.release_id) == counts
+
+
+async def test_callers_at_the_same_time_share_one_push(make_release: MakeRelease) -> None:
+    release, store = make_release(), InMemoryStore()
+    loader = ReleaseLoader(release.path.parent, store)
+    first, second = await asyncio.gather(
+        loader.prepare(release.release_id), loader.prepare(release.release_id)
+    )
+    assert first is second
+
+
+async def test_a_caller_that_gives_up_does_not_stop_the_push(make_release: MakeRelease) -> None:
+    release, store = make_release(), InMemoryStore()
+    loader = ReleaseLoader(release.path.parent, store)
+    impatient = asyncio.create_task(loader.prepare(release.release_id))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await loader.prepare(release.release_id)).items == 250
+
+
+@pytest.mark.parametrize("name", ["missing", "..", "a/b", "../missing"])
+async def test_a_release_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FailedPrecondition, match=r"^release_id: "):
+        await ReleaseLoader(tmp_path, InMemoryStore()).prepare(name)
+
+
+async def test_a_damaged_release_is_refused_and_can_be_tried_again(
+    make_release: MakeRelease,
+) -> None:
+    release, store = make_release(), InMemoryStore()
+    loader = ReleaseLoader(release.path.parent, store)
+    factors = release.path / "user_factors.npy"
+    content = factors.read_bytes()
+    factors.unlink()
+    with pytest.raises(FailedPrecondition, match=r"user_factors\.npy"):
+        await loader.prepare(release.release_id)
+    assert await store.read_release(release.release_id) is None
+    factors.write_bytes(content)
+    assert (await loader.prepare(release.release_id)).users == 3

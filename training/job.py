@@ -1,0 +1,64 @@
+"""From files and the live event log to a registered release: what `tandem train` and a training
+job in a cluster both run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.release import Release
+from services.common.database import open_database
+from services.common.releases import ReleaseRegistry
+from services.common.stored import StoredRecommendations
+from services.features.event_log import EventLog
+from training.data import merge_events, read_data
+from training.pipeline import TrainingConfig, train
+
+
+def train_from_log(
+    folder: Path,
+    also: Sequence[Path],
+    *,
+    database_url: str,
+    release_root: Path,
+    activate_at_start: bool,
+    config: TrainingConfig | None = None,
+) -> Release:
+    """Imports the files' events into the event log, learns from all of the log, builds a release.
+
+    The import is idempotent, so files may be given again, and users' histories from files are live
+    histories from then on. Events recorded live are in the log already.
+
+    Args:
+        folder: a MovieLens folder or a general log.
+        also: further files of events or ratings.
+        database_url: holds the event log, the registry and the stored recommendations.
+        release_root: where the release folder goes.
+        activate_at_start: whether the next start of the system is to serve the release.
+
+    Raises:
+        DataError: a file is broken; nothing was changed.
+    """
+    data = read_data(folder, also)
+    engine = open_database(database_url)
+    try:
+        log = EventLog(engine)
+        log.import_frame(data.events)
+        release = train(
+            merge_events(data, log.read_frame()), config or TrainingConfig(), release_root
+        )
+        stored = release.stored()
+        item_ids = release.items.ids
+        StoredRecommendations(engine).write(
+            release.release_id,
+            (
+                (str(user), item_ids[rows].tolist(), scores)
+                for user, rows, scores in zip(
+                    stored["user_id"], stored["rows"], stored["scores"], strict=True
+                )
+            ),
+        )
+        ReleaseRegistry(engine).add(
+            release.release_id, release.manifest.metrics, activate_at_start=activate_at_start
+        )
+    finally:
+        engine.dispose()
+    return release
