@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from grpc import aio
 
-from models.features import HISTORY_LENGTH, UserHistory
+from models.history import HISTORY_LENGTH, UserHistory
 from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.database import open_database

@@ -1,66 +1,95 @@
-"""Items near an item: cosine of their columns of the utility matrix, missing values as zero."""
+"""Item-item neighbours: for each item, the items most like it by who used both.
 
+A metric maps a block of items against all items; `item_neighbours` does the rest (shrinkage, top m,
+blocks). Missing values count as zero, the safe default: without shrinkage, ignoring them makes
+one-rating items the neighbours of everything.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, diags_array
+from scipy.sparse import csr_array
+
+_BLOCK_CELLS = 1 << 23  # similarities held at a time
+
+Metric = Callable[[csr_array, csr_array], NDArray[np.float32]]
+"""(b, users) block of items and (n, users) all items to (b, n) similarities, larger is nearer."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest items of every item.
+    """Nearest items of every item.
 
     Attributes:
         rows: (n, m) int32, nearest first; -1 pads.
-        scores: (n, m) float32 similarities, not increasing; 0 pads.
+        scores: (n, m) float32 similarities; 0 pads.
     """
 
     rows: NDArray[np.int32]
     scores: NDArray[np.float32]
 
 
-def cosine_neighbours(
-    utilities: csr_array, count: int, *, shrinkage: float = 20.0, block: int = 1024
-) -> Neighbours:
-    """Item-item cosine similarity, shrunk towards zero where few users had both items.
+def cosine(block: csr_array, items: csr_array) -> NDArray[np.float32]:
+    """Cosine over all users, missing = 0."""
+    dots = (block @ items.T).toarray()
+    norms = np.sqrt(np.asarray(items.power(2).sum(axis=1)).ravel())
+    block_norms = np.sqrt(np.asarray(block.power(2).sum(axis=1)).ravel())
+    scale = np.outer(block_norms, norms)
+    result: NDArray[np.float32] = np.divide(
+        dots, scale, out=np.zeros(dots.shape, dtype=np.float32), where=scale > 0
+    )
+    return result
 
-    The similarity of two items with n common users is multiplied by n / (n + shrinkage), since two
-    items with one user in common look alike by accident. Computed block by block: memory grows with
-    `block` times the number of items, never with users times items.
+
+METRICS: Mapping[str, Metric] = {"cosine": cosine}
+
+
+def item_neighbours(
+    utility: csr_array, *, metric: str = "cosine", shrink: float = 20.0, m: int = 100
+) -> Neighbours:
+    """The m nearest items of every item.
 
     Args:
-        utilities: (users, n) sparse utilities, >= 0.
-        count: neighbours kept for an item, m.
-        shrinkage: strength of the shrinking, in common users.
-        block: items at a time.
+        utility: (users, n) what users got out of items.
+        metric: a name in `METRICS`.
+        shrink: similarities are multiplied by N / (N + shrink), N users in common.
+        m: neighbours kept; only positive similarities count.
     """
-    n = utilities.shape[1]
-    columns = csc_array(utilities, dtype=np.float32)
-    norms = np.sqrt(np.asarray(columns.power(2).sum(axis=0)).ravel())
-    unit = csc_array(columns @ diags_array(1 / np.maximum(norms, 1e-12)))
-    had = csc_array(columns.astype(bool), dtype=np.float32)
-    kept = min(count, max(n - 1, 1))
-    rows = np.full((n, kept), -1, np.int32)
-    scores = np.zeros((n, kept), np.float32)
-    for start in range(0, n, block):
-        part = slice(start, min(start + block, n))
-        similar = (unit[:, part].T @ unit).toarray()
-        common = (had[:, part].T @ had).toarray()
-        similar *= common / (common + shrinkage)
-        similar[np.arange(similar.shape[0]), np.arange(part.start, part.stop)] = 0.0
-        rows[part], scores[part] = _largest(similar.astype(np.float32), kept)
+    items = csr_array(utility.T).astype(np.float32)
+    touched = items.copy()
+    touched.data = np.ones_like(touched.data)
+    n = items.shape[0]
+    width = min(m, max(n - 1, 1))
+    rows = np.full((n, width), -1, dtype=np.int32)
+    scores = np.zeros((n, width), dtype=np.float32)
+    size = max(1, _BLOCK_CELLS // max(n, 1))
+    for start in range(0, n, size):
+        part = slice(start, min(start + size, n))
+        similarity = METRICS[metric](items[part], items)
+        if shrink > 0:
+            common = (touched[part] @ touched.T).toarray()
+            similarity *= common / (common + np.float32(shrink))
+        similarity[np.arange(len(similarity)), np.arange(part.start, part.stop)] = 0
+        rows[part], scores[part] = top_rows(similarity, width)
     return Neighbours(rows, scores)
 
 
-def _largest(
-    values: NDArray[np.float32], count: int
+def top_rows(
+    scores: NDArray[np.float32], m: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Columns and values of the largest positive values of each row, largest first."""
-    columns = np.argpartition(-values, min(count, values.shape[1]) - 1, axis=1)[:, :count]
-    found = np.take_along_axis(values, columns, axis=1)
-    order = np.lexsort((columns, -found), axis=1)
-    columns = np.take_along_axis(columns, order, axis=1).astype(np.int32)
-    found = np.take_along_axis(found, order, axis=1)
-    columns[found <= 0] = -1
-    return columns, np.maximum(found, 0.0)
+    """The m largest positive entries of each row: columns and values, largest first.
+
+    Equal values keep column order. Columns are -1, and values 0, where fewer are positive.
+    """
+    width = min(m, scores.shape[1])
+    floor = -np.partition(-scores, width - 1, axis=1)[:, width - 1 : width]
+    columns = np.full((len(scores), m), -1, dtype=np.int32)
+    values = np.zeros((len(scores), m), dtype=np.float32)
+    for i, row in enumerate(scores):
+        found = np.flatnonzero((row >= floor[i]) & (row > 0))
+        best = found[np.argsort(-row[found], kind="stable")][:width]
+        columns[i, : len(best)] = best
+        values[i, : len(best)] = row[best]
+    return columns, values

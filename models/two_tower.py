@@ -80,19 +80,42 @@ class UserTower(nn.Module):
 
 
 class ItemTower(nn.Module):
-    """Refines an item's target vector by its metadata."""
+    """Refines an item's target vector by its metadata, and stands in for an item without events."""
+
+    known: Tensor
+    prior: Tensor
+    cold_bias: Tensor
+    cold_prior: Tensor
+    metadata_to_target: Tensor
 
     def __init__(self, shape: TowerShape) -> None:
         super().__init__()
         self.target = nn.Embedding(shape.n_items, shape.dimensions)
         self.bias = nn.Parameter(torch.zeros(shape.n_items))
         self.residual = _residual(shape.dimensions + shape.metadata, shape)
+        self.register_buffer("known", torch.ones(shape.n_items, dtype=torch.bool))
+        self.register_buffer("prior", torch.zeros(shape.n_items))
+        self.register_buffer("cold_bias", torch.zeros(()))
+        self.register_buffer("cold_prior", torch.zeros(()))
+        self.register_buffer("metadata_to_target", torch.zeros(shape.metadata, shape.dimensions))
 
     def forward(self, target: Tensor, metadata: Tensor) -> Tensor:
-        """(n, d) item vectors from (n, d) target vectors, zero for unknown ones, and metadata."""
+        """(n, d) item vectors from (n, d) target vectors and (n, m) metadata."""
         refined = functional.rms_norm(target, target.shape[-1:], eps=1e-6)
         correction: Tensor = self.residual(torch.cat([refined, metadata], dim=1))
         return target + RESIDUAL_SCALE * correction
+
+    def cold_targets(self, metadata: Tensor) -> Tensor:
+        """(n, d) target vectors that metadata alone suggests, by ridge regression."""
+        return metadata @ self.metadata_to_target
+
+    def folded(self, metadata: Tensor) -> Tensor:
+        """(n_items, d + 2) vectors of the whole catalogue: vector, bias, prior."""
+        known = self.known[:, None]
+        target = torch.where(known, self.target.weight, self.cold_targets(metadata))
+        bias = torch.where(self.known, self.bias, self.cold_bias)[:, None]
+        prior = torch.where(self.known, self.prior, self.cold_prior)[:, None]
+        return torch.cat([self.forward(target, metadata), bias, prior], dim=1)
 
 
 class TwoTower(nn.Module):

@@ -1,83 +1,142 @@
-"""An interaction log in memory, wherever it came from."""
+"""What training learns from: the interaction log with its items and users."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from training.general_log import read_events, read_items, read_users
-from training.movielens import is_movielens, read_movies, read_ratings
-from training.tables import DataError
+EVENT_COLUMNS = ["user_id", "item_id", "kind", "value", "timestamp", "region"]
+ITEM_COLUMNS = ["item_id", "title", "genres", "year", "adult", "available"]
+USER_COLUMNS = ["user_id", "region", "friends"]
 
-__all__ = ["DataError", "InteractionData", "merge_events", "read_data"]
 
-log = logging.getLogger(__name__)
+class DataError(Exception):
+    """Input that cannot be learnt from. One line: file, line, field and reason."""
+
+    def __init__(
+        self, file: Path | str, reason: str, *, line: int | None = None, field: str | None = None
+    ) -> None:
+        where = f"{file}" if line is None else f"{file}:{line}"
+        super().__init__(f"{where}: {reason}" if field is None else f"{where}: {field}: {reason}")
+        self.file = str(file)
+        self.line = line
+        self.field = field
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class SkippedRow:
+    """A row that was left out by rule."""
+
+    file: str
+    line: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class InteractionData:
-    """Who did what to which item, and when.
+    """Events with the items and users they are about.
 
     Attributes:
-        events: columns `user_id`, `item_id`, `region` (str), `kind` (int8, numbers of
-            `EventKind`), `value` (float64), `timestamp` (float64, Unix seconds); in order of time,
-            ties in file order.
-        items: columns `item_id`, `title` (str), `genres` (tuples of str), `year` (int16, 0 when
-            unknown), `adult`, `available` (bool); items of events may be missing here.
-        users: columns `user_id`, `region` (str), `friends` (tuples of user ids); likewise.
+        events: columns `user_id`, `item_id`, `region` (categorical str), `kind` (int8, numbers of
+            `EventKind`), `value` (float32), `timestamp` (float64 Unix seconds), ordered by
+            timestamp; file order breaks ties.
+        items: every item, also those without an event: `item_id`, `title` (str), `genres` (tuple
+            of str), `year` (int16, 0 when unknown), `adult`, `available` (bool).
+        users: every user: `user_id`, `region` (str), `friends` (tuple of user ids).
+        skipped: rows left out by rule.
     """
 
     events: pd.DataFrame
     items: pd.DataFrame
     users: pd.DataFrame
+    skipped: Sequence[SkippedRow] = field(default_factory=tuple)
+
+    @property
+    def cut_off(self) -> float:
+        """Unix seconds of the newest event; 0 without one."""
+        return float(self.events["timestamp"].max()) if len(self.events) else 0.0
+
+    def where(self, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> "InteractionData":
+        """The same items and users, and the events of a mask."""
+        return InteractionData(
+            self.events[mask].reset_index(drop=True), self.items, self.users, self.skipped
+        )
 
 
-def read_data(folder: Path, also: Sequence[Path] = ()) -> InteractionData:
-    """Reads a MovieLens folder, or one with a general log (docs/data.md).
+def assemble(
+    events: pd.DataFrame,
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    skipped: Sequence[SkippedRow] = (),
+) -> InteractionData:
+    """Orders events by time and makes rows for items and users that only events mention."""
+    events = events.sort_values("timestamp", kind="stable", ignore_index=True)
+    items = _with_missing(items, "item_id", events["item_id"])
+    users = _with_missing(users, "user_id", events["user_id"])
+    for key, table in (("item_id", items), ("user_id", users)):
+        dtype = pd.CategoricalDtype(pd.Index(table[key].to_numpy(dtype=object)))
+        events[key] = events[key].astype(dtype)
+    events["region"] = events["region"].astype("category")
+    return InteractionData(events[EVENT_COLUMNS], items, users, tuple(skipped))
+
+
+def merge(data: InteractionData, extra: pd.DataFrame) -> InteractionData:
+    """Adds events, for instance those recorded live. At equal times they come after `data`'s.
 
     Args:
-        folder: holds `ratings.csv` and `movies.csv`, or `events.*` and optionally `items.*` and
-            `users.*`.
-        also: further files of ratings or events, merged in.
-
-    Raises:
-        DataError: a file is missing or broken; nothing was changed anywhere.
+        data: what is known already.
+        extra: columns of `EVENT_COLUMNS`, ids and regions as str.
     """
-    if not folder.is_dir():
-        raise DataError(folder, "no such folder")
-    if is_movielens(folder):
-        events, items = read_ratings(folder / "ratings.csv"), read_movies(folder / "movies.csv")
-        users = pd.DataFrame({"user_id": [], "region": [], "friends": []}, dtype=object)
+    if extra.empty:
+        return data
+    parts = []
+    for frame in (data.events, extra):
+        part = frame[EVENT_COLUMNS].copy()
+        for key in ("user_id", "item_id", "region"):
+            part[key] = part[key].astype(object)
+        part["kind"] = part["kind"].astype(np.int8)
+        part["value"] = part["value"].astype(np.float32)
+        part["timestamp"] = part["timestamp"].astype(np.float64)
+        parts.append(part)
+    together = pd.concat(parts, ignore_index=True)
+    return assemble(together, data.items, data.users, data.skipped)
+
+
+def empty_items() -> pd.DataFrame:
+    """An item table without rows."""
+    return _blank_rows("item_id", [])
+
+
+def empty_users() -> pd.DataFrame:
+    """A user table without rows."""
+    return _blank_rows("user_id", [])
+
+
+def _with_missing(table: pd.DataFrame, key: str, mentioned: pd.Series) -> pd.DataFrame:
+    known = set(table[key])
+    missing = [value for value in pd.unique(mentioned) if value not in known]
+    if not missing:
+        return table.reset_index(drop=True)
+    return pd.concat([table, _blank_rows(key, missing)], ignore_index=True)
+
+
+def _blank_rows(key: str, ids: list[str]) -> pd.DataFrame:
+    n = len(ids)
+    columns: dict[str, object] = {key: np.array(ids, dtype=object)}
+    if key == "item_id":
+        columns |= {
+            "title": np.full(n, "", dtype=object),
+            "genres": pd.Series([()] * n, dtype=object),
+            "year": np.zeros(n, dtype=np.int16),
+            "adult": np.zeros(n, dtype=np.bool_),
+            "available": np.ones(n, dtype=np.bool_),
+        }
     else:
-        events = read_events(_find(folder, "events", required=True))
-        items = read_items(_find(folder, "items"))
-        users = read_users(_find(folder, "users"))
-    more = [_read_further(path) for path in also]
-    return InteractionData(_in_order([events, *more]), items, users)
-
-
-def merge_events(data: InteractionData, events: pd.DataFrame) -> InteractionData:
-    """The data with its events replaced by those of a fuller log, in order of time."""
-    return replace(data, events=_in_order([events]))
-
-
-def _read_further(path: Path) -> pd.DataFrame:
-    with_ratings = path.name.startswith("ratings")
-    return read_ratings(path) if with_ratings else read_events(path)
-
-
-def _find(folder: Path, stem: str, required: bool = False) -> Path | None:
-    for suffix in (".csv", ".parquet"):
-        if (folder / f"{stem}{suffix}").is_file():
-            return folder / f"{stem}{suffix}"
-    if required:
-        raise DataError(
-            folder, f"holds neither ratings.csv and movies.csv, nor {stem}.csv or {stem}.parquet"
-        )
-    return None
-
-
-def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(parts).sort_values("timestamp", kind="stable", ignore_index=True)
+        columns |= {
+            "region": np.full(n, "", dtype=object),
+            "friends": pd.Series([()] * n, dtype=object),
+        }
+    return pd.DataFrame(columns)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import HistoryBatch, taste_mask
+from training.data import InteractionData
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,16 @@ class EventSequences:
             regions=self.regions[mask],
         )
 
-    def taste(self) -> "EventSequences":
-        """Events of taste only: what histories are made of."""
+    def taste_mask(self) -> NDArray[np.bool_]:
+        """(e,) events of taste, which histories are made of; see `models.features.taste_mask`."""
         starts = np.zeros(len(self), dtype=np.bool_)
         begins = self.offsets[:-1]
         starts[begins[begins < len(self)]] = True
-        return self.select(taste_mask(self.rows, self.kinds, starts))
+        return taste_mask(self.rows, self.kinds, starts)
+
+    def taste(self) -> "EventSequences":
+        """Events of taste only."""
+        return self.select(self.taste_mask())
 
     def first_touches(self) -> NDArray[np.int64]:
         """Positions, ascending, of each user's first event on each item."""
@@ -76,16 +81,55 @@ class EventSequences:
             positions: (b,) events to be predicted.
             length: most events of history.
         """
-        begins = self.offsets[np.searchsorted(self.offsets, positions, side="right") - 1]
-        index = positions[:, None] - 1 - np.arange(length)
-        present = index >= begins[:, None]
+        users = np.searchsorted(self.offsets, positions, side="right") - 1
+        regions = [self.region_names[code] for code in self.regions[positions]]
+        return self.histories(users, positions, self.times[positions], regions, length)
+
+    def histories(
+        self,
+        users: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        times: NDArray[np.float64],
+        regions: Sequence[str],
+        length: int,
+    ) -> HistoryBatch:
+        """The last events of users before given positions, most recent first.
+
+        Args:
+            users: (b,) users.
+            ends: (b,) position after each user's newest known event.
+            times: (b,) the moments that ages are relative to, in Unix seconds.
+            regions: b regions of the requests.
+            length: most events of history.
+        """
+        index = ends[:, None] - 1 - np.arange(length)
+        present = index >= self.offsets[users][:, None]
         index = np.where(present, index, 0)
-        ages = self.times[positions][:, None] - self.times[index]
+        ages = np.maximum(times[:, None] - self.times[index], 0)
         return HistoryBatch(
             rows=np.where(present, self.rows[index], -1).astype(np.int32),
             kinds=np.where(present, self.kinds[index], 0).astype(np.int8),
             ages=np.where(present, ages, 0).astype(np.float32),
-            times=self.times[positions],
-            regions=[self.region_names[code] for code in self.regions[positions]],
-            devices=[""] * len(positions),
+            times=times,
+            regions=regions,
+            devices=[""] * len(users),
         )
+
+
+def event_sequences(data: InteractionData) -> EventSequences:
+    """The log of `data`. Users and items are numbered by their rows in its tables."""
+    events = data.events
+    users = events["user_id"].cat.codes.to_numpy()
+    order = np.argsort(users, kind="stable")
+    counts = np.bincount(users, minlength=len(data.users))
+    regions = events["region"].cat
+    # Code -1, no region, becomes the last name.
+    return EventSequences(
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        rows=events["item_id"].cat.codes.to_numpy()[order].astype(np.int32),
+        kinds=events["kind"].to_numpy(dtype=np.int8)[order],
+        values=events["value"].to_numpy(dtype=np.float32)[order],
+        times=events["timestamp"].to_numpy(dtype=np.float64)[order],
+        regions=regions.codes.to_numpy()[order].astype(np.int32),
+        region_names=(*regions.categories, ""),
+    )

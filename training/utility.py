@@ -1,79 +1,78 @@
-"""From events to one number a user and item: the composite utility."""
+"""Composite utility: how much a user got out of an item, on one scale from 0 to 15."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from scipy.sparse import csr_array
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 
-from models.events import NEGATIVE, EventKind
+from models.events import EventKind
+from training.sequences import EventSequences
 
-
-def _default_weights() -> dict[EventKind, float]:
-    return {
-        EventKind.LIKE: 2.0,
-        EventKind.COMMENT: 2.0,
-        EventKind.SHARE: 5.0,
-        EventKind.FORWARD: 5.0,
-        EventKind.SAVE: 2.0,
-        EventKind.CLICK: 1.0,
-        EventKind.VIEW: 0.5,
-    }
+MAX_UTILITY = 15.0
 
 
 @dataclass(frozen=True)
 class UtilityWeights:
-    """`hours watched + rating + 2 likes + 5 shares + 2 comments`, and what the other kinds add.
+    """What an event of each kind adds to the utility of its user and item.
 
-    Attributes:
-        counted: what one event of a kind adds. Forwards count as shares, saves as likes; a click
-            and a view are faint signs.
-        largest: the sum is clipped to 0..largest.
+    `rating` and `watch` multiply the event's value (stars, hours); the others are added once an
+    event. Views and clicks are weak evidence, often of nothing but a glance. A save promises later
+    use, and forwarding is sharing with one person. Dislike and hide undo what a like or two added.
     """
 
-    counted: dict[EventKind, float] = field(default_factory=_default_weights)
-    largest: float = 15.0
+    rating: float = 1.0
+    watch: float = 1.0
+    like: float = 2.0
+    share: float = 5.0
+    comment: float = 2.0
+    forward: float = 3.0
+    save: float = 2.0
+    click: float = 0.5
+    view: float = 0.25
+    dislike: float = -4.0
+    hide: float = -4.0
+
+    def of_events(
+        self, kinds: NDArray[np.int8], values: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(e,) contribution of each event."""
+        table = np.zeros(max(EventKind) + 1, dtype=np.float32)
+        for kind in EventKind:
+            table[kind] = getattr(self, kind.name.lower())
+        scaled = np.isin(kinds, [int(EventKind.RATING), int(EventKind.WATCH)])
+        return table[kinds] * np.where(scaled, values, np.float32(1))
 
 
 def composite_utility(
-    users: "np.ndarray",
-    items: "np.ndarray",
-    events: pd.DataFrame,
-    shape: tuple[int, int],
-    weights: UtilityWeights | None = None,
+    log: EventSequences, n_items: int, weights: UtilityWeights | None = None
 ) -> csr_array:
-    """The utility matrix.
+    """Sums the contributions of each user's events on each item, clipped to 0-15.
 
-    Ratings are states: of several by one user for one item the last counts. All else adds up.
-    Dislikes and hides take away what they would otherwise leave: the item's utility is zero.
-
-    Args:
-        users, items: (e,) rows of each event's user and item.
-        events: columns `kind` and `value`; in order of time.
-        shape: (number of users, number of items).
-        weights: what each kind adds.
+    Only the latest rating of a pair counts; a changed mind is not twice the utility.
 
     Returns:
-        `shape` float32, values in 0..largest; pairs without positive utility are not stored.
+        (users, n_items) float32. A pair whose utility is zero or less is not stored.
     """
-    weights = weights or UtilityWeights()
-    kinds = events["kind"].to_numpy()
-    values = events["value"].to_numpy(dtype=np.float32)
-    pairs = users.astype(np.int64) * shape[1] + items
-    added = np.zeros(len(events), np.float32)
-    for kind, weight in weights.counted.items():
-        added[kinds == kind] = weight
-    watched = kinds == EventKind.WATCH
-    added[watched] = values[watched]
-    rated = np.flatnonzero(kinds == EventKind.RATING)
-    _, last = np.unique(pairs[rated][::-1], return_index=True)
-    latest = rated[::-1][last]
-    added[latest] = values[latest]
-    unique, inverse = np.unique(pairs, return_inverse=True)
-    total = np.bincount(inverse, weights=added, minlength=len(unique))
-    refused = np.unique(pairs[np.isin(kinds, [int(kind) for kind in NEGATIVE])])
-    total[np.isin(unique, refused)] = 0.0
-    total = np.clip(total, 0.0, weights.largest).astype(np.float32)
-    kept = total > 0
-    rows, columns = np.divmod(unique[kept], shape[1])
-    return csr_array((total[kept], (rows, columns)), shape=shape)
+    users = log.users
+    contribution = (weights or UtilityWeights()).of_events(log.kinds, log.values)
+    kept = ~_replaced_ratings(log, users, n_items)
+    pairs = coo_array(
+        (contribution[kept], (users[kept], log.rows[kept])), shape=(log.n_users, n_items)
+    )
+    utility = pairs.tocsr()
+    utility.sum_duplicates()
+    np.clip(utility.data, 0.0, MAX_UTILITY, out=utility.data)
+    utility.eliminate_zeros()
+    return utility
+
+
+def _replaced_ratings(
+    log: EventSequences, users: NDArray[np.int64], n_items: int
+) -> NDArray[np.bool_]:
+    replaced = np.zeros(len(log), dtype=np.bool_)
+    ratings = np.flatnonzero(log.kinds == EventKind.RATING)[::-1]  # newest first
+    _pairs, newest = np.unique(users[ratings] * n_items + log.rows[ratings], return_index=True)
+    replaced[ratings] = True
+    replaced[ratings[newest]] = False
+    return replaced

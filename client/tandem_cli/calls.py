@@ -1,5 +1,7 @@
 """`tandem recommend`, `similar` and `event`: the public API from the shell."""
 
+from typing import cast
+
 import click
 
 from deploy.local.state import State
@@ -84,10 +86,10 @@ def event(
 ) -> None:
     """Records that USER did KIND (click, like, rating, ...) to ITEM."""
     try:
-        number = pb.EventKind.Name(EventKind.parse(kind))
+        number = EventKind.parse(kind).value
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="KIND") from None
-    sent = make_event(user, item, pb.EventKind.Value(number), value=value, region=region)
+    sent = make_event(user, item, cast(pb.EventKind, number), value=value, region=region)
     with connect(state, port) as client:
         answer = client.record([sent])
     if as_json:

@@ -12,7 +12,7 @@ from tandem_client import Client
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _StateType(click.ParamType):
+class _StateType(click.ParamType[State]):
     name = "folder"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> State:

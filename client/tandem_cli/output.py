@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
@@ -41,9 +40,10 @@ def message_dict(message: Message) -> dict[str, Any]:
 
 def _add_unset(message: Message, plain: dict[str, Any]) -> None:
     for field in message.DESCRIPTOR.fields:
-        if field.type != FieldDescriptor.TYPE_MESSAGE or field.message_type.GetOptions().map_entry:
+        child_type = field.message_type
+        if child_type is None or child_type.GetOptions().map_entry:
             continue
-        if field.message_type.full_name == "google.protobuf.Timestamp":
+        if child_type.full_name == "google.protobuf.Timestamp":
             plain.setdefault(field.name, None)
         elif field.is_repeated:
             for child, child_plain in zip(

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import click
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 _LONGEST_NAME = 36
 """Characters; the server refuses longer file names."""
 
@@ -36,7 +38,7 @@ def server_command(database: Path, address: str, log_level: str) -> ServerComman
     Args:
         database: the file; made by the server when it does not exist. Its folder must exist.
         address: `host:port` to listen on.
-        log_level: one of DEBUG, INFO, WARNING, ERROR.
+        log_level: one of `LOG_LEVELS`.
 
     Raises:
         MilvusError: the file's name or folder will not do, or Milvus Lite is not installed.
@@ -55,6 +57,9 @@ def server_command(database: Path, address: str, log_level: str) -> ServerComman
     environment = {
         **os.environ,
         "LD_LIBRARY_PATH": f"{library}:{inherited}" if inherited else str(library),
+        # Else its logging library leaves files in the temporary folder.
+        "GLOG_logtostderr": "1",
+        "GLOG_minloglevel": str(max(0, LOG_LEVELS.index(log_level) - 1)),
     }
     arguments = [str(library / "milvus"), str(database.resolve()), address, log_level]
     return ServerCommand(arguments, environment)
@@ -93,7 +98,7 @@ def _library_folder() -> Path:
 @click.option("--address", required=True, help="HOST:PORT to listen on.")
 @click.option(
     "--log-level",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
+    type=click.Choice(LOG_LEVELS),
     default="ERROR",
     show_default=True,
 )

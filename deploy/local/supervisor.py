@@ -1,10 +1,12 @@
 """supervisord: writes its configuration, starts it detached, asks it for states, stops it."""
 
+import os
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,14 +56,14 @@ class Supervisor:
     def __init__(self, runtime: Path, folder: Path, logs: Path) -> None:
         self._socket = runtime / _SOCKET
         self._config = folder / "supervisord.conf"
-        self._pid_file = folder / "supervisord.pid"
         self._logs = logs
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
         """Starts supervisord in a session of its own, holding none of our files."""
         self._config.write_text(self._configuration(programs))
         with (self._logs / "supervisord.log").open("ab") as log:
-            subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -79,7 +81,8 @@ class Supervisor:
     def states(self) -> list[ProgramState]:
         """What supervisord says of its programs; empty when it does not run."""
         try:
-            found: Any = self._rpc().supervisor.getAllProcessInfo()
+            with self._rpc() as rpc:
+                found: Any = rpc.getAllProcessInfo()
         except (OSError, xmlrpc.client.Error):
             return []
         return [ProgramState(each["name"], each["statename"], each["pid"]) for each in found]
@@ -87,10 +90,10 @@ class Supervisor:
     def pid(self) -> int | None:
         """supervisord's process id, when it runs."""
         try:
-            pid = int(self._rpc().supervisor.getPID())  # type: ignore[arg-type]
+            with self._rpc() as rpc:
+                return int(rpc.getPID())
         except (OSError, xmlrpc.client.Error):
             return None
-        return pid
 
     def stop(self) -> None:
         """Stops all programs and supervisord; returns when it is gone."""
@@ -99,22 +102,24 @@ class Supervisor:
             return
         try:
             process = psutil.Process(pid)
-            self._rpc().supervisor.shutdown()
+            with self._rpc() as rpc:
+                rpc.shutdown()
             process.wait(timeout=3 * _STOP_SECONDS)
         except (OSError, xmlrpc.client.Error, psutil.Error):
             pass  # gone already, or left to the caller's sweep
+        if self._process is not None:
+            self._process.wait()
 
-    def _rpc(self) -> xmlrpc.client.ServerProxy:
+    @contextmanager
+    def _rpc(self) -> Iterator[Any]:
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        with closing(transport):
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def _configuration(self, programs: Sequence[Program]) -> str:
         head = f"""[supervisord]
-logfile={_escape(self._logs / "supervisord.log")}
-logfile_maxbytes=5MB
-logfile_backups=1
-pidfile={_escape(self._pid_file)}
-childlogdir={_escape(self._logs)}
+logfile=NONE
+pidfile=supervisord.pid
 
 [unix_http_server]
 file={_escape(self._socket)}
@@ -130,6 +135,8 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
         environment = ",".join(
             f"{name}={_quote(value)}" for name, value in program.environment.items()
         )
+        # Relative: supervisord expands % in this one twice.
+        logs = os.path.relpath(self._logs, self._config.parent)
         return f"""[program:{program.name}]
 command={command}
 environment={environment}
@@ -140,7 +147,7 @@ stopasgroup=true
 killasgroup=true
 stopwaitsecs={_STOP_SECONDS}
 redirect_stderr=true
-stdout_logfile={_escape(self._logs / program.name)}.log
+stdout_logfile={logs}/{program.name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=1
 """

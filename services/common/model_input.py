@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.features import UserHistory
+from models.history import UserHistory
 from tandem.model.v1 import model_pb2
 
 

@@ -1,8 +1,8 @@
 """Rows of the online store, as Feast's messages and back as the service's dataclasses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from feast import FeatureView
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Row)
 
 def feature_names(view: FeatureView) -> list[str]:
     """A view's features, without the columns of its key."""
-    return [field.name for field in view.schema if field.name not in view.join_keys]
+    return list(_kinds(view))
 
 
 def encode_rows(view: FeatureView, rows: Sequence[tuple[Key, Row]]) -> list[tuple[Any, ...]]:
@@ -31,12 +31,7 @@ def encode_rows(view: FeatureView, rows: Sequence[tuple[Key, Row]]) -> list[tupl
     A session's event time is its version: stores compare event times to tell old rows from new
     ones, and the times of a user's events need not grow.
     """
-    names = set(feature_names(view))
-    kinds = {
-        field.name: f"{field.dtype.to_value_type().name.lower()}_val"
-        for field in view.schema
-        if field.name in names
-    }
+    kinds = _kinds(view)
     now = datetime.now(UTC)
     return [
         (
@@ -58,9 +53,19 @@ def decode_row(row_type: type[R], view: FeatureView, found: Mapping[str, Any], *
         found: values by `view__feature`; None where nothing is stored.
         key: fields of `row_type` that are not features.
     """
-    names = {field.name for field in fields(row_type)} & set(feature_names(view))
-    stored = {name: found[f"{view.name}__{name}"] for name in names}
+    stored = {name: found[f"{view.name}__{name}"] for name in _kinds(view)}
     return row_type(**key, **{name: value for name, value in stored.items() if value is not None})
+
+
+@cache
+def _kinds(view: FeatureView) -> dict[str, str]:
+    """By feature, the field of Feast's `Value` message that carries it."""
+    key = set(view.join_keys)
+    return {
+        field.name: f"{field.dtype.to_value_type().name.lower()}_val"
+        for field in view.schema
+        if field.name not in key
+    }
 
 
 def _entity_key(key: Key) -> EntityKey:

@@ -7,12 +7,11 @@ schema of `repo/definitions.py`; a test keeps the two lists equal.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.features import HISTORY_LENGTH
 from services.features.event_log import History
 from services.features.events import Event
 
-SESSION_LENGTH = HISTORY_LENGTH
-"""Most recent events a session keeps."""
+SESSION_LENGTH = 100
+"""Most recent events a session keeps: at least as many as the models look at."""
 
 
 @dataclass(frozen=True)

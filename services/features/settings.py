@@ -23,8 +23,9 @@ class FeaturesSettings(ServiceSettings):
     online_store: Literal["sqlite", "redis"] = "sqlite"
     """Feast's online store. SQLite allows one replica only."""
 
-    redis: str = "127.0.0.1:6379,socket_timeout=1,socket_connect_timeout=1"
-    """Feast's Redis connection string: `host:port,parameter=value,...`."""
+    redis: str = "127.0.0.1:6379"
+    """Feast's Redis connection string: `host:port,parameter=value,...`. Time-outs are half a second
+    and nothing is tried twice, unless parameters say otherwise."""
 
     registry_type: Literal["file", "sql"] = "file"
     """Where Feast keeps its definitions. Every replica may have a file of its own."""

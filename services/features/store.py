@@ -1,6 +1,7 @@
 """The online store: what the service needs of one, and Feast as the one it uses."""
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import feast
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from services.common.errors import Unavailable
 from services.features.feast_rows import Key, Row, decode_row, encode_rows, feature_names
@@ -17,6 +19,7 @@ from services.features.release_rows import ItemMetadata, RowCounts, UserProfile
 from services.features.repo import definitions
 from services.features.sessions import Session
 
+_OPEN_ATTEMPTS = 5
 _ITEMS_A_READ = 100  # a read of so many items holds up others for a few milliseconds
 
 T = TypeVar("T")
@@ -67,6 +70,12 @@ class FeastStore:
 
     async def open(self) -> None:
         """Opens the store and applies the definitions to it, as `feast apply` does."""
+        for _ in range(_OPEN_ATTEMPTS - 1):
+            try:
+                return await self._call(self._apply)
+            except DBAPIError:
+                # Replicas that start together on an empty SQL registry all try to make its tables.
+                await asyncio.sleep(random.uniform(0.1, 0.5))
         await self._call(self._apply)
 
     async def read_user(self, user_id: str, release_id: str) -> tuple[Session, UserProfile]:

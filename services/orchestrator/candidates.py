@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.events import EventKind
-from models.features import UserHistory
+from models.history import UserHistory
 from models.release import Release
 from services.common.deadlines import Budget
 

@@ -9,7 +9,7 @@ import numpy as np
 from grpc import aio
 from numpy.typing import NDArray
 
-from models.features import UserHistory
+from models.history import UserHistory
 from services.common.channels import call_metadata, open_channel
 from services.common.errors import (
     DomainError,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import HISTORY_LENGTH, UserHistory
+from models.history import HISTORY_LENGTH, UserHistory
 from services.orchestrator.candidates import Candidates, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures
 from services.orchestrator.pipeline import Level

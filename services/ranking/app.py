@@ -1,9 +1,10 @@
 """The Ray Serve application: `services.ranking.app:build`, in a Ray cluster's Serve config."""
 
+from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
-from services.ranking.deployment import RankingDeployment
+from services.ranking.deployment import NAME, RankingDeployment
 from services.ranking.settings import RankingSettings
 
 GRPC_SERVICERS = [
@@ -27,7 +28,9 @@ def build(args: dict[str, str]) -> Application:
         pydantic.ValidationError: a setting is missing or wrong.
     """
     settings = RankingSettings.model_validate(args)
-    return RankingDeployment.options(
+    deployment = serve.deployment(
+        RankingDeployment,
+        name=NAME,
         autoscaling_config=AutoscalingConfig(
             min_replicas=settings.min_replicas,
             max_replicas=settings.max_replicas,
@@ -38,10 +41,11 @@ def build(args: dict[str, str]) -> Application:
             downscale_delay_s=settings.downscale_delay_seconds,
         ),
         max_ongoing_requests=settings.max_ongoing_requests,
-        max_queued_requests=settings.max_queued_requests,
+        max_queued_requests=settings.max_concurrent_requests - settings.max_ongoing_requests,
         ray_actor_options={"num_cpus": REPLICA_CPUS},
         health_check_period_s=1,
         health_check_timeout_s=5,
         graceful_shutdown_timeout_s=settings.drain_seconds,
         graceful_shutdown_wait_loop_s=0.2,
-    ).bind(settings)
+    )
+    return deployment.bind(settings)

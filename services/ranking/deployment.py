@@ -1,4 +1,4 @@
-"""The ranking servicer as a Ray Serve deployment. Ray Serve calls its methods by RPC name."""
+"""A replica as a Ray Serve deployment. Ray Serve calls its methods by the names of the RPCs."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -9,14 +9,7 @@ from grpc_health.v1 import health_pb2
 from ray import serve
 from ray.serve.grpc_util import RayServegRPCContext
 
-from models.release import ReleaseError
-from services.common.database import open_database
 from services.common.errors import DomainError, NotFound
-from services.common.releases import ReleaseRegistry
-from services.common.telemetry import configure_logging
-from services.ranking.release_cache import ReleaseCache
-from services.ranking.scoring import LoadedRelease, load_release
-from services.ranking.service import RankingServicer
 from services.ranking.settings import RankingSettings
 from tandem.ranking.v1 import ranking_pb2
 
@@ -26,34 +19,27 @@ GRPC_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_na
 log = logging.getLogger(__name__)
 
 
-@serve.deployment(name=NAME)
 class RankingDeployment:
     """One replica. It is ready once it holds the active release, if there is one."""
 
     def __init__(self, settings: RankingSettings) -> None:
-        # Here, because the process that deploys needs no torch, which is slow to import.
-        import torch
+        # Here, because the process that deploys can do without torch, which is slow to import.
+        from services.ranking.replica import Replica
 
-        configure_logging(NAME, settings.log_level)
-        # One request uses one core; other cores are for other replicas.
-        torch.set_num_threads(1)
-        self._settings = settings
-        self._releases = ReleaseCache(self._load, settings.loaded_releases)
-        self._servicer = RankingServicer(self._releases)
-        self._load_active_release()
+        self._replica = Replica(settings)
 
     async def Rank(
         self, request: ranking_pb2.RankRequest, grpc_context: RayServegRPCContext
     ) -> ranking_pb2.RankResponse:
         with _errors_as_status(grpc_context):
-            return await self._servicer.Rank(request, grpc_context)
+            return await self._replica.servicer.Rank(request, grpc_context)
 
     async def PrepareRelease(
         self, request: ranking_pb2.PrepareReleaseRequest, grpc_context: RayServegRPCContext
     ) -> ranking_pb2.PrepareReleaseResponse:
         with _errors_as_status(grpc_context):
-            response = await self._servicer.PrepareRelease(request, grpc_context)
-            await self._prepare_other_replicas(request.release_id)
+            response = await self._replica.servicer.PrepareRelease(request, grpc_context)
+            await self._prepare_all_replicas(request.release_id)
             return response
 
     async def Check(
@@ -68,7 +54,7 @@ class RankingDeployment:
     async def Watch(
         self, _request: health_pb2.HealthCheckRequest, grpc_context: RayServegRPCContext
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Unimplemented, which tells clients to use `Check`: a stream would hold a replica's slot."""
+        """Unimplemented, so that clients use `Check`: a stream would hold one of the slots."""
         grpc_context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         grpc_context.set_details("use Check")
         raise CallFailed("use Check")
@@ -76,9 +62,9 @@ class RankingDeployment:
 
     async def prepare(self, release_id: str) -> None:
         """Loads a release; called on every replica by the one that was asked to prepare it."""
-        await self._releases.get(release_id)
+        await self._replica.releases.get(release_id)
 
-    async def _prepare_other_replicas(self, release_id: str) -> None:
+    async def _prepare_all_replicas(self, release_id: str) -> None:
         own = serve.get_replica_context()
         handle = serve.get_deployment_handle(own.deployment, own.app_name)
         outcomes = await handle.broadcast("prepare", release_id).results_async(
@@ -88,23 +74,6 @@ class RankingDeployment:
             if isinstance(outcome, BaseException):
                 # It loads the release on first use, or it is being replaced.
                 log.warning("a replica did not prepare %s: %s", release_id, outcome)
-
-    def _load(self, release_id: str) -> LoadedRelease:
-        from models.scorer import TwoTowerScorer
-
-        return load_release(self._settings.release_root / release_id, TwoTowerScorer)
-
-    def _load_active_release(self) -> None:
-        engine = open_database(self._settings.database_url)
-        active = ReleaseRegistry(engine).active()
-        engine.dispose()
-        if active is None:
-            return
-        try:
-            self._releases.keep(self._load(active))
-        except ReleaseError as error:
-            # Up without it, so that another release can be prepared and activated.
-            log.error("active release cannot be loaded: %s", error)
 
 
 class CallFailed(Exception):

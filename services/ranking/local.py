@@ -64,9 +64,10 @@ def _only_user(runtime_dir: Path) -> Iterator[None]:
 @contextmanager
 def _own_ray(settings: RankingSettings) -> Iterator[None]:
     """A Ray that belongs to this process: none of its processes outlives the block."""
-    marks = {"RANKING_RUNTIME_DIR": str(settings.runtime_dir)}
-    for name, pid in end_processes(marks):
-        log.warning("ended a process left over from an earlier run", extra={"left": name, "pid": pid})
+    for name, pid in end_processes(settings.runtime_dir):
+        log.warning(
+            "ended a process left over from an earlier run", extra={"left": name, "pid": pid}
+        )
     for folder in ("ray", "ha"):
         shutil.rmtree(settings.runtime_dir / folder, ignore_errors=True)
     (settings.runtime_dir / "ha").mkdir()
@@ -81,11 +82,12 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
             namespace=serve.__name__,
             _temp_dir=str(settings.runtime_dir / "ray"),
             _node_ip_address=settings.host,
+            _metrics_export_port=settings.metrics_port or None,
         )
         yield
     finally:
         # Before Ray's own shutdown, which waits for each of them in turn.
-        end_processes(marks)
+        end_processes(settings.runtime_dir)
         ray.shutdown()
 
 

@@ -1,8 +1,10 @@
 """Finds and ends the processes of one system's Ray: they inherit the marks in its environment."""
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -39,25 +41,29 @@ def ray_processes(marks: Mapping[str, str]) -> list[tuple[str, int]]:
     return sorted((_name(process) or "", process.pid) for process in _find(marks))
 
 
-def end_processes(marks: Mapping[str, str], wait_seconds: float = 5.0) -> list[tuple[str, int]]:
+def end_processes(runtime_dir: Path, wait_seconds: float = 5.0) -> list[tuple[str, int]]:
     """Kills the processes of one system's Ray, save the calling one.
 
     Args:
-        marks: as for `ray_processes`.
+        runtime_dir: the system's `RANKING_RUNTIME_DIR`.
         wait_seconds: how long to wait for them to be gone.
 
     Returns:
         What was killed, like `ray_processes`.
     """
+    marks = {"RANKING_RUNTIME_DIR": str(runtime_dir)}
     killed = []
     # Twice: a process may start another one while the first list is worked off.
     for _ in range(2):
-        processes = [process for process in _find(marks) if process.pid != os.getpid()]
+        found = _find(marks) | _orphaned_agents(runtime_dir)
+        processes = [process for process in found if process.pid != os.getpid()]
         killed += [(_name(process) or "", process.pid) for process in processes]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(processes, timeout=wait_seconds)
+        ends = time.monotonic() + wait_seconds
+        while any(map(_is_running, processes)) and time.monotonic() < ends:
+            time.sleep(0.02)
     return sorted(killed)
 
 
@@ -67,9 +73,29 @@ def _find(marks: Mapping[str, str]) -> set[psutil.Process]:
         # A process may end meanwhile, be a zombie, or another user's.
         with suppress(psutil.Error):
             if _name(process) and marks.items() <= process.environ().items():
-                # Some of Ray's agents overwrite their environment: they count by their parent.
+                # Ray's agents overwrite their environment: they count by their parent, the raylet.
                 found |= {process, *process.children(recursive=True)}
     return {process for process in found if _name(process)}
+
+
+def _orphaned_agents(runtime_dir: Path) -> set[psutil.Process]:
+    """Agents that outlive a killed raylet for up to a minute; they write logs in the folder."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if (_name(process) or "").endswith("-agent") and any(
+                Path(file.path).is_relative_to(runtime_dir) for file in process.open_files()
+            ):
+                found.add(process)
+    return found
+
+
+def _is_running(process: psutil.Process) -> bool:
+    """Whether it is there and no zombie: in a container nobody may ever collect those."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _name(process: psutil.Process) -> str | None:

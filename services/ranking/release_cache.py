@@ -50,12 +50,17 @@ class ReleaseCache:
         if loading is None:
             loading = asyncio.create_task(self._load_and_keep(release_id))
             self._loading[release_id] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(release_id))
+            loading.add_done_callback(lambda done: self._forget(release_id, done))
         try:
             # Shielded: a caller whose deadline passes must not cancel the load of the others.
             return await asyncio.shield(loading)
         except ReleaseError as error:
             raise FailedPrecondition(f"release {release_id}: {error}") from error
+
+    def _forget(self, release_id: str, done: asyncio.Task[LoadedRelease]) -> None:
+        del self._loading[release_id]
+        if not done.cancelled():
+            done.exception()  # asked for here, as every caller may have given up waiting
 
     async def _load_and_keep(self, release_id: str) -> LoadedRelease:
         loop = asyncio.get_running_loop()

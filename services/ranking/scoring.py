@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import UserHistory
+from models.history import UserHistory
 from models.release import Release, ReleaseError
 from services.common.errors import DomainError, InvalidArgument
 
@@ -70,7 +70,7 @@ class LoadedRelease:
         return scores
 
     def _check_rows(self, field: str, rows: NDArray[np.integer]) -> None:
-        if len(rows) and not (0 <= rows.min() and rows.max() < self.n_items):
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self.n_items):
             outside = rows[(rows < 0) | (rows >= self.n_items)][0]
             raise InvalidArgument(
                 field, f"row {outside} in release {self.release_id}, which has {self.n_items} items"

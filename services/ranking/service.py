@@ -2,12 +2,15 @@
 
 import numpy as np
 
-from models.features import UserHistory
+from models.events import EventKind
+from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
 from services.ranking.release_cache import ReleaseCache
 from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2
+
+_KINDS = frozenset(int(kind) for kind in EventKind)
 
 
 class RankingServicer:
@@ -33,7 +36,10 @@ class RankingServicer:
 
 
 def _user(message: model_pb2.UserInput) -> UserHistory:
+    unknown = set(message.history_kinds) - _KINDS
+    if unknown:
+        raise InvalidArgument("user.history_kinds", f"no event kind {min(unknown)}")
     try:
         return decode_user(message)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise InvalidArgument("user", str(error)) from error

@@ -1,8 +1,9 @@
 """Settings of the ranking service, read from `RANKING_*`."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import ServiceSettings
@@ -32,10 +33,13 @@ class RankingSettings(ServiceSettings):
     """Calls in progress per replica that autoscaling aims at."""
 
     max_ongoing_requests: int = Field(default=16, ge=1)
-    """Calls a replica has in progress at once; more of them wait."""
+    """Calls a replica works on at once; up to `max_concurrent_requests`, the rest wait."""
 
-    max_queued_requests: int = Field(default=64, ge=0)
-    """Calls that may wait at a replica; more are answered RESOURCE_EXHAUSTED at once."""
+    max_concurrent_requests: int = Field(default=64, ge=1)
+    """Calls at one replica above which new ones are answered RESOURCE_EXHAUSTED at once."""
+
+    default_deadline_seconds: float = Field(default=300.0, gt=0)
+    """Longest time any call may take, whatever its client allows; preparing a release is one."""
 
     upscale_delay_seconds: float = Field(default=2.0, ge=0)
     """Time the load must stay above the target before replicas are added."""
@@ -48,6 +52,14 @@ class RankingSettings(ServiceSettings):
 
     loaded_releases: int = Field(default=3, ge=2)
     """Releases a replica holds in memory; the least recently used one is dropped first."""
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError("max_replicas is below min_replicas")
+        if self.max_concurrent_requests < self.max_ongoing_requests:
+            raise ValueError("max_concurrent_requests is below max_ongoing_requests")
+        return self
 
     @field_validator("runtime_dir")
     @classmethod

@@ -196,7 +196,7 @@ async def _recall(
             limit=count,
             anns_field=VECTOR,
             search_params=plan.search_params(count),
-            consistency_level="Strong",
+            consistency_level="Bounded",
             timeout=_CALL_SECONDS,
         )
         found += len(np.intersect1d(np.array(hits[0].ids), exact))

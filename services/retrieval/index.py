@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import chain, repeat
 from typing import Any
@@ -48,22 +49,20 @@ class MilvusIndex:
         self._policy = policy or IndexPolicy()
         self._held: dict[str, VectorTable] = {}
         self._plans: dict[str, SearchPlan] = {}
-        self._one_build = asyncio.Lock()
+        self._connecting = asyncio.Lock()
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._recovery: asyncio.Task[None] | None = None
 
     async def prepare(self, release_id: str, tables: Mapping[Space, VectorTable]) -> int:
         named = {collection_name(release_id, space): table for space, table in tables.items()}
-        new = named.keys() - self._held.keys()
         self._held |= named
-        try:
-            for name, table in named.items():
-                await self._open(name, table)
-        except BaseException as error:
-            for name in new:
-                self._held.pop(name, None)
-            if isinstance(error, _FAILURES):
-                raise Unavailable(f"Milvus at {self._uri}: {_brief(error)}") from None
-            raise
+        outcomes = await asyncio.gather(
+            *(self._open(name, table) for name, table in named.items()), return_exceptions=True
+        )
+        for failure in outcomes:
+            if failure is not None:
+                self._recover_in_background()
+                raise failure
         return min(map(len, tables.values()))
 
     def hold(self, release_id: str, tables: Mapping[Space, VectorTable]) -> None:
@@ -103,7 +102,7 @@ class MilvusIndex:
             log.warning("search failed", extra={"collection": name, "reason": _brief(error)})
             self._plans.clear()
             self._recover_in_background()
-            raise Unavailable(f"Milvus at {self._uri}: {_brief(error)}") from None
+            raise self._unavailable(error) from None
         rows = np.array(hits[0].ids, dtype=np.int32)
         return Found.best(rows, np.array(hits[0].distances, dtype=np.float32))
 
@@ -121,7 +120,7 @@ class MilvusIndex:
                     collection_name(release_id, space), timeout=_CONNECT_SECONDS
                 )
             except _FAILURES as error:
-                raise Unavailable(f"Milvus at {self._uri}: {_brief(error)}") from None
+                raise self._unavailable(error) from None
 
     async def close(self) -> None:
         if self._recovery is not None:
@@ -131,23 +130,33 @@ class MilvusIndex:
 
     async def _open(self, name: str, table: VectorTable) -> None:
         before = self._plans.get(name)
-        async with self._one_build:
+        async with self._opening[name]:
             if self._plans.get(name) is not before:
                 return  # proven by somebody else while this call waited
-            kinds = self._policy.kinds(len(table), lite=await self._is_lite())
-            self._plans[name] = await open_collection(
-                self._client, name, table, kinds, self._policy.least_recall
-            )
+            try:
+                kinds = self._policy.kinds(len(table), lite=await self._is_lite())
+                self._plans[name] = await open_collection(
+                    self._client, name, table, kinds, self._policy.least_recall
+                )
+            except FailedPrecondition:
+                self._held.pop(name, None)
+                raise
+            except _FAILURES as error:
+                raise self._unavailable(error) from None
 
     async def _is_lite(self) -> bool:
         """Milvus Lite answers most calls, but does not know its own version."""
         try:
-            await self._client.get_server_version(timeout=_CONNECT_SECONDS)
+            async with self._connecting:  # the first call connects
+                await self._client.get_server_version(timeout=_CONNECT_SECONDS)
         except grpc.RpcError as error:
             if _code(error) is grpc.StatusCode.UNIMPLEMENTED:
                 return True
             raise
         return False
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"Milvus at {self._uri}: {_brief(error)}")
 
     def _recover_in_background(self) -> None:
         if self._recovery is None or self._recovery.done():
@@ -161,15 +170,10 @@ class MilvusIndex:
             try:
                 await self._open(name, self._held[name])
             except FailedPrecondition as error:
-                log.error(
-                    "collection is given up", extra={"collection": name, "reason": str(error)}
-                )
-                self._held.pop(name, None)
-            except _FAILURES as error:
+                log.error("collection refused", extra={"collection": name, "reason": str(error)})
+            except Unavailable as error:
                 if failures % _LOG_EVERY == 0:
-                    log.warning(
-                        "waiting for Milvus", extra={"uri": self._uri, "reason": _brief(error)}
-                    )
+                    log.warning("waiting for Milvus", extra={"reason": str(error)})
                 failures += 1
                 await asyncio.sleep(next(waits))
         log.info("all collections are searchable", extra={"collections": len(self._plans)})

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import UserHistory
+from models.history import UserHistory
+from models.matrix_factorization import FoldIn
 from models.release import Release, ReleaseError
 from models.scorer import TwoTowerScorer
 from services.common.errors import FailedPrecondition
@@ -30,12 +31,14 @@ class LoadedRelease:
 
     Attributes:
         release: arrays and item table.
-        tower: makes user vectors.
+        tower: makes user vectors in tower space.
+        fold_in: makes user vectors in matrix-factorization space.
         tables: what each vector collection of the release holds.
     """
 
     release: Release
     tower: UserTower
+    fold_in: FoldIn
     tables: dict[Space, VectorTable]
 
     @property
@@ -66,7 +69,7 @@ def load_release(root: Path, release_id: str) -> LoadedRelease:
             )
         }
         _ = items.row_of, release.neighbour_rows, release.neighbour_scores, release.popular_rows
-        return LoadedRelease(release, TwoTowerScorer(release), tables)
+        return LoadedRelease(release, TwoTowerScorer(release), FoldIn(release.item_factors), tables)
     except (ReleaseError, OSError) as error:
         raise FailedPrecondition(f"release {release_id} cannot be loaded: {error}") from None
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.events import EventKind
-from models.features import UserHistory
+from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
 from services.retrieval.loaded import LoadedRelease

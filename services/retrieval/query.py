@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import NEGATIVE
-from models.features import UserHistory
+from models.features import taste_mask
+from models.history import UserHistory
 from services.retrieval.loaded import LoadedRelease
 from services.retrieval.vectors import Found
-
-_NEGATIVE = np.array(sorted(NEGATIVE), dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,8 @@ class Query:
     seconds: float
 
     def liked_rows(self, most: int) -> NDArray[np.int32]:
-        """(h,) rows of the user's last events, newest first, without what the user disliked."""
-        liked = ~np.isin(self.user.kinds, _NEGATIVE)
-        return self.user.rows[liked][::-1][:most]
+        """(h,) rows of the last events that count as taste, newest first."""
+        return self.user.rows[taste_mask(self.user.rows, self.user.kinds)][::-1][:most]
 
     def allowed(self, found: Found) -> Found:
         """The first `count` items that may be returned."""

@@ -5,7 +5,6 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.matrix_factorization import fold_in
 from services.retrieval.query import Query
 from services.retrieval.vectors import Found, Space, VectorIndex
 
@@ -50,16 +49,17 @@ class MfAnnSource:
         self._index = index
 
     async def fetch(self, query: Query) -> Found:
-        vector = self._user_vector(query)
+        vector = self.user_vector(query)
         if vector is None:
             return Found.nothing()
         return await _nearest(self._index, Space.MF, vector, query)
 
-    def _user_vector(self, query: Query) -> NDArray[np.float32] | None:
+    def user_vector(self, query: Query) -> NDArray[np.float32] | None:
+        """(k,) vector of the user; None for one of whom nothing is known."""
         rows = query.liked_rows(self._history)
         if len(rows):
             weights = 0.5 ** (np.arange(len(rows), dtype=np.float32) / self._half_life)
-            return fold_in(query.loaded.release.item_factors, rows, weights)
+            return query.loaded.fold_in.user_vector(rows, weights)
         return query.user.factors if len(query.user.factors) else None
 
 

@@ -77,7 +77,7 @@ class VectorIndex(Protocol):
             The number of items searchable in every space.
 
         Raises:
-            Unavailable: the index does not answer.
+            Unavailable: the index does not answer; it goes on trying, as `hold` does.
             FailedPrecondition: the index is not as good as it must be; the text says how.
         """
 

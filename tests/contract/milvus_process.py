@@ -28,8 +28,10 @@ class MilvusLite:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.milvus"]
-            + ["--db", str(self.database), "--address", self.address],
+            [
+                *(sys.executable, "-m", "deploy.local.milvus"),
+                *("--db", str(self.database), "--address", self.address),
+            ],
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         )

@@ -145,3 +145,19 @@ async def test_ids_may_hold_any_printable_character(store: FeatureStore) -> None
     for user_id in ("a b", "ü/☃", "x'; DROP TABLE users; --", "k" * 128):
         await store.push_sessions({user_id: session(1)})
         assert (await stored(store, user_id)).version == 1
+
+
+@pytest.mark.redis
+@pytest.mark.postgres
+async def test_replicas_that_start_together_on_an_empty_sql_registry_all_open(
+    make_settings: MakeSettings, postgres_url: str, empty_redis: str
+) -> None:
+    settings = make_settings(
+        online_store="redis", redis=empty_redis, registry_type="sql", registry_path=postgres_url
+    )
+    stores = [FeastStore(repo_config(settings)) for _ in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await stores[0].push_sessions({"u": session(1)})
+    for store in stores:
+        assert (await stored(store)).version == 1
+        await store.close()

@@ -12,6 +12,14 @@ _FOLDER = Path(__file__).parent
 _FILES = {"sqlite": "feature_store.yaml", "redis": "redis.yaml"}
 
 
+_REDIS_DEFAULTS = {
+    # All calls share one thread: none may hang, nor sleep for seconds between attempts.
+    "socket_timeout": "0.5",
+    "socket_connect_timeout": "0.5",
+    "retry": "null",
+}
+
+
 def repo_config(settings: FeaturesSettings) -> RepoConfig:
     """The configuration; makes the folder its files live in."""
     store_root = settings.store_root.absolute()
@@ -19,8 +27,15 @@ def repo_config(settings: FeaturesSettings) -> RepoConfig:
     template = Template((_FOLDER / _FILES[settings.online_store]).read_text())
     text = template.substitute(
         FEATURES_STORE_ROOT=store_root,
-        FEATURES_REDIS=settings.redis,
+        FEATURES_REDIS=_with_defaults(settings.redis),
         FEATURES_REGISTRY_TYPE=settings.registry_type,
         FEATURES_REGISTRY_PATH=settings.registry_path or store_root / "registry.db",
     )
     return RepoConfig(**yaml.safe_load(text), repo_path=store_root)
+
+
+def _with_defaults(connection: str) -> str:
+    """A connection string that says all that `_REDIS_DEFAULTS` says, unless it says otherwise."""
+    said = {part.partition("=")[0] for part in connection.split(",")}
+    missing = [f"{name}={value}" for name, value in _REDIS_DEFAULTS.items() if name not in said]
+    return ",".join([connection, *missing])

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from models.history import HISTORY_LENGTH
 from services.features.event_log import History
 from services.features.events import Event
 from services.features.feast_rows import Row, feature_names
@@ -34,6 +35,10 @@ def test_a_session_keeps_the_most_recent_events() -> None:
 
 def test_a_user_without_events_has_an_empty_session_of_version_0() -> None:
     assert Session.of(History([], version=0)) == Session([], [], [], [], "", 0)
+
+
+def test_a_session_is_long_enough_for_the_models() -> None:
+    assert SESSION_LENGTH >= HISTORY_LENGTH
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What a replica consists of: the releases in memory, and the servicer that scores with them."""
+
+import logging
+
+import torch
+
+from models.release import ReleaseError
+from models.scorer import TwoTowerScorer
+from services.common.database import open_database
+from services.common.releases import ReleaseRegistry
+from services.common.telemetry import configure_logging
+from services.ranking.release_cache import ReleaseCache
+from services.ranking.scoring import LoadedRelease, load_release
+from services.ranking.service import RankingServicer
+from services.ranking.settings import RankingSettings
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """Built once in each replica's process. Holds the active release when it is built.
+
+    Attributes:
+        releases: the releases in memory.
+        servicer: answers calls.
+    """
+
+    def __init__(self, settings: RankingSettings) -> None:
+        configure_logging("ranking", settings.log_level)
+        # One request uses one core; other cores are for other replicas.
+        torch.set_num_threads(1)
+        self._settings = settings
+        self.releases = ReleaseCache(self._load, settings.loaded_releases)
+        self.servicer = RankingServicer(self.releases)
+        self._load_active_release()
+
+    def _load(self, release_id: str) -> LoadedRelease:
+        return load_release(self._settings.release_root / release_id, TwoTowerScorer)
+
+    def _load_active_release(self) -> None:
+        engine = open_database(self._settings.database_url)
+        active = ReleaseRegistry(engine).active()
+        engine.dispose()
+        if active is None:
+            return
+        try:
+            self.releases.keep(self._load(active))
+        except ReleaseError as error:
+            # Up without it, so that another release can be prepared and activated.
+            log.error("the active release cannot be loaded: %s", error)

@@ -1,0 +1,70 @@
+"""A small release with a two-tower model, and users for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from models.features import FeatureSchema
+from models.history import UserHistory
+from models.metadata import MetadataEncoder
+from models.release import ITEM_FACTORS, ITEM_VECTORS, ITEMS, MODEL, Release, ReleaseWriter
+from models.scorer import FOLDED_COLUMNS, save_towers
+from models.two_tower import TowerShape, TwoTower
+
+N_ITEMS = 50
+_DIMENSIONS = 16
+
+
+def write_release(root: Path, seed: int) -> Release:
+    """A release of `N_ITEMS` items whose towers and vectors are random."""
+    root.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    genres: list[tuple[str, ...]] = [("drama",), ("comedy", "drama")] * (N_ITEMS // 2)
+    years = np.full(N_ITEMS, 2001, dtype=np.int16)
+    encoder = MetadataEncoder.fit(genres)
+    shape = TowerShape(N_ITEMS, encoder.width, dimensions=_DIMENSIONS)
+    model = TwoTower(shape, FeatureSchema())
+    vectors = rng.standard_normal((N_ITEMS, _DIMENSIONS + FOLDED_COLUMNS)).astype(np.float32)
+    with ReleaseWriter(root) as writer:
+        writer.table(ITEMS, _items(genres, years))
+        writer.array(ITEM_VECTORS, vectors)
+        writer.array(ITEM_FACTORS, rng.standard_normal((N_ITEMS, 20)).astype(np.float32))
+        save_towers(writer.path / MODEL, model, encoder)
+        return writer.commit(
+            cut_off=0.0,
+            n_items=N_ITEMS,
+            n_users=0,
+            n_events=0,
+            feature_schema=model.schema.fingerprint,
+            config={},
+            metrics={},
+        )
+
+
+def _items(genres: list[tuple[str, ...]], years: NDArray[np.int16]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "item_id": [f"item-{row}" for row in range(N_ITEMS)],
+            "title": "",
+            "genres": genres,
+            "year": years,
+            "adult": False,
+            "available": True,
+        }
+    )
+
+
+def history(*rows: int) -> UserHistory:
+    """A user who clicked the rows one minute apart."""
+    n = len(rows)
+    return UserHistory(
+        rows=np.array(rows, dtype=np.int32),
+        kinds=np.full(n, 2, dtype=np.int8),
+        ages=60.0 * np.arange(n, dtype=np.float32)[::-1],
+        values=np.zeros(n, dtype=np.float32),
+        time=1.7e9,
+    )

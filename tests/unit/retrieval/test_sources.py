@@ -1,0 +1,123 @@
+"""What each candidate source finds, over the exact index."""
+
+import numpy as np
+import pytest
+
+from models.events import EventKind
+from services.common.errors import Unavailable
+from services.retrieval.server import candidate_sources
+from services.retrieval.sources import (
+    MfAnnSource,
+    NeighbourSource,
+    PopularSource,
+    Source,
+    TowerAnnSource,
+)
+from services.retrieval.vectors import ExactIndex, exact_search
+from tests.unit.retrieval.world import FACTORS, World
+
+
+@pytest.fixture
+async def index(world: World) -> ExactIndex:
+    index = ExactIndex()
+    await index.prepare(world.loaded.release_id, world.loaded.tables)
+    return index
+
+
+@pytest.mark.parametrize("history", [[], [3], [3, 7, 7, 1]])
+@pytest.mark.parametrize("excluded", [[], [0, 1, 2, 3], range(49)])
+async def test_no_source_returns_excluded_or_repeated_items_or_too_many(
+    world: World, index: ExactIndex, history: list[int], excluded: list[int]
+) -> None:
+    query = world.query(history, exclude=excluded, count=12)
+    for source in candidate_sources(index):
+        found = await source.fetch(query)
+        rows = found.rows.tolist()
+        assert len(rows) == len(set(rows)) == len(found.scores) <= 12, source.name
+        assert not set(rows) & set(excluded), source.name
+        assert (np.diff(found.scores) <= 0).all(), source.name
+
+
+@pytest.mark.parametrize("make", [TowerAnnSource, MfAnnSource])
+async def test_exclusions_do_not_cost_the_vector_sources_their_quota(
+    world: World, index: ExactIndex, make: type[TowerAnnSource] | type[MfAnnSource]
+) -> None:
+    first = await make(index).fetch(world.query([3], count=10))
+    rest = await make(index).fetch(world.query([3], count=10, exclude=first.rows.tolist()))
+    assert len(rest) == 10
+    both = await make(index).fetch(world.query([3], count=20))
+    assert both.rows.tolist() == [*first.rows.tolist(), *rest.rows.tolist()]
+
+
+async def test_tower_ann_finds_what_the_towers_score_highest(
+    world: World, index: ExactIndex
+) -> None:
+    query = world.query([3, 7], count=5)
+    vector = world.loaded.tower.user_vector(query.user)
+    found = await TowerAnnSource(index).fetch(query)
+    assert found.rows.tolist() == exact_search(world.release.item_vectors, vector, 5).rows.tolist()
+
+
+class TestMfAnn:
+    async def test_the_history_matters_more_the_newer_it_is(
+        self, world: World, index: ExactIndex
+    ) -> None:
+        factors = world.release.item_factors
+        source = MfAnnSource(index)
+        towards_new = source.user_vector(world.query([5] * 1 + [9]))
+        assert towards_new is not None
+        towards_old = source.user_vector(world.query([9, *range(20, 45), 5]))
+        assert towards_old is not None
+        assert towards_new @ factors[9] > towards_old @ factors[9]
+
+    async def test_without_history_the_trained_vector_is_used(
+        self, world: World, index: ExactIndex
+    ) -> None:
+        vector = np.array([1, 0, -1, 2], dtype=np.float32)
+        found = await MfAnnSource(index).fetch(world.query(factors=vector.tolist(), count=5))
+        expected = exact_search(world.release.item_factors, vector, 5)
+        assert found.rows.tolist() == expected.rows.tolist()
+
+    async def test_a_new_user_without_history_gets_nothing(
+        self, world: World, index: ExactIndex
+    ) -> None:
+        assert len(await MfAnnSource(index).fetch(world.query())) == 0
+
+    async def test_disliked_items_are_no_taste(self, world: World, index: ExactIndex) -> None:
+        source = MfAnnSource(index)
+        query = world.query([3, 8], kinds=[EventKind.CLICK, EventKind.DISLIKE])
+        np.testing.assert_array_equal(
+            source.user_vector(query), source.user_vector(world.query([3]))
+        )
+
+
+class TestNeighbours:
+    async def test_the_last_item_counts_most(self, world: World) -> None:
+        found = await NeighbourSource().fetch(world.query([20, 10]))
+        assert found.rows.tolist() == [11, 21, 12, 22]
+        np.testing.assert_allclose(found.scores, [0.5, 0.4, 0.25, 0.2])
+
+    async def test_scores_of_a_shared_neighbour_add_up(self, world: World) -> None:
+        found = await NeighbourSource().fetch(world.query([11, 10]))
+        assert found.rows[0] == 12
+        np.testing.assert_allclose(found.scores[0], 0.25 + 0.8 * 0.5)
+
+    @pytest.mark.parametrize("kind", [EventKind.DISLIKE, EventKind.HIDE])
+    async def test_disliked_items_are_no_seeds(self, world: World, kind: EventKind) -> None:
+        found = await NeighbourSource().fetch(world.query([20, 10], kinds=[EventKind.CLICK, kind]))
+        assert found.rows.tolist() == [21, 22]
+
+    async def test_an_item_without_neighbours_finds_nothing(self, world: World) -> None:
+        assert len(await NeighbourSource().fetch(world.query([49]))) == 0
+
+
+async def test_popular_skips_excluded_items_and_still_fills_up(world: World) -> None:
+    found = await PopularSource().fetch(world.query(count=3, exclude=[0, 2]))
+    assert found.rows.tolist() == [1, 3, 4]
+
+
+@pytest.mark.parametrize("position", [0, 1])
+async def test_vector_sources_fail_while_the_index_is_down(world: World, position: int) -> None:
+    source: Source = candidate_sources(ExactIndex())[position]
+    with pytest.raises(Unavailable):
+        await source.fetch(world.query([3], factors=[1.0] * FACTORS))

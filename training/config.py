@@ -1,0 +1,178 @@
+"""Training settings: frozen dataclasses, read from TOML, kept in the release manifest."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.matrix_factorization import FactorizationConfig
+from training.utility import UtilityWeights
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """A training configuration that cannot be used; the text names file and key."""
+
+
+@dataclass(frozen=True)
+class TransitionConfig:
+    """Item-to-item transitions, where the towers start from.
+
+    Attributes:
+        lags: farthest distance counted, in events.
+        decay: weight ratio of one more event of distance.
+    """
+
+    lags: int = 10
+    decay: float = 0.8
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """The two towers and how they are trained.
+
+    Attributes:
+        dimensions: width of the towers' output.
+        hidden: width of hidden layers.
+        history_length: most recent events looked at.
+        decays: pools of the history; the first is where the user tower starts.
+        dropout: share of hidden units dropped.
+        event_dropout: share of history events dropped.
+        item_dropout: share of items trained as if they had no events.
+        passes: over all windows of all histories; 0 serves the start.
+        learning_rate: of the networks.
+        factor_learning_rate: of the two tables; 0 freezes them.
+        weight_decay: of the networks.
+        batch: windows a step.
+        full_softmax_items: largest catalogue for which every item is a negative.
+        negatives: shared negatives a step beyond that, half uniform, half by popularity ** .5.
+        refit: after choosing the number of passes, train again with the validation events.
+        seed: of everything random.
+    """
+
+    dimensions: int = 128
+    hidden: int = 256
+    history_length: int = 100
+    decays: tuple[float, ...] = (0.6, 0.9, 0.98)
+    dropout: float = 0.3
+    event_dropout: float = 0.2
+    item_dropout: float = 0.1
+    passes: int = 5
+    learning_rate: float = 2e-3
+    factor_learning_rate: float = 0.0
+    weight_decay: float = 0.01
+    batch: int = 1024
+    full_softmax_items: int = 10_000
+    negatives: int = 2_048
+    refit: bool = True
+    seed: int = 0
+
+    @classmethod
+    def for_events(cls, n_events: int) -> "TowerConfig":
+        """Defaults that follow from the size of the log.
+
+        A small log cannot teach the networks more than its transitions say, a middling one cannot
+        teach the tables, and a large one needs few passes.
+        """
+        if n_events < 20_000:
+            return cls(passes=0)
+        if n_events < 300_000:
+            return cls()
+        trained = replace(cls(), factor_learning_rate=7e-4, learning_rate=1e-3, refit=False)
+        if n_events < 3_000_000:
+            return replace(trained, passes=3, dropout=0.1)
+        return replace(trained, passes=1, dropout=0.1, batch=4096, full_softmax_items=0)
+
+
+@dataclass(frozen=True)
+class NeighbourConfig:
+    """Item-item neighbours.
+
+    Attributes:
+        metric: a name in `models.neighbours.METRICS`.
+        shrink: strength of shrinkage towards zero, in users in common.
+        count: neighbours kept.
+    """
+
+    metric: str = "cosine"
+    shrink: float = 20.0
+    count: int = 100
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All settings of one training run.
+
+    Attributes:
+        utility: weights of the composite utility.
+        factorization: of utility.
+        transitions: item to item.
+        neighbours: item to item.
+        towers: None takes the defaults for the log's size.
+        stored_items: batch recommendations a user.
+        threads: of linear algebra; None leaves torch's default.
+    """
+
+    utility: UtilityWeights = field(default_factory=UtilityWeights)
+    factorization: FactorizationConfig = field(default_factory=FactorizationConfig)
+    transitions: TransitionConfig = field(default_factory=TransitionConfig)
+    neighbours: NeighbourConfig = field(default_factory=NeighbourConfig)
+    towers: TowerConfig | None = None
+    stored_items: int = 100
+    threads: int | None = None
+
+    def for_events(self, n_events: int) -> "TrainingConfig":
+        """The same settings with every default filled in."""
+        return replace(self, towers=self.towers or TowerConfig.for_events(n_events))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as the manifest keeps them."""
+        return asdict(self)
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "utility": UtilityWeights,
+    "factorization": FactorizationConfig,
+    "transitions": TransitionConfig,
+    "neighbours": NeighbourConfig,
+    "towers": TowerConfig,
+}
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Reads a TOML file with one table a section (`[towers]`, `[factorization]`, ...).
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a key is unknown or of another type.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    values = {
+        key: _build(_SECTIONS[key], value, f"{path}: {key}") if key in _SECTIONS else value
+        for key, value in raw.items()
+    }
+    return _build(TrainingConfig, values, str(path))
+
+
+def _build(cls: type[T], values: Any, where: str) -> T:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected a table")
+    assert is_dataclass(cls)
+    known = {entry.name: entry for entry in fields(cls)}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{where}.{key}: unknown; one of {', '.join(sorted(known))}")
+        wanted = known[key].type
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            values = {**values, key: float(value)}
+        elif isinstance(value, list):
+            values = {**values, key: tuple(value)}
+        elif isinstance(wanted, type) and type(value) is not wanted:
+            raise ConfigError(f"{where}.{key}: expected {wanted.__name__}, got {value!r}")
+    return cls(**values)

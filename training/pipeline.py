@@ -1,0 +1,136 @@
+"""From an interaction log to a release: one plain sequence, called by the command line."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from models import release as files
+from models.matrix_factorization import Factors, factorize_utility
+from models.neighbours import Neighbours, item_neighbours
+from models.popularity import popularity
+from models.release import Items, Release, ReleaseWriter
+from models.scorer import save_towers
+from training.batch import batch_recommendations
+from training.config import TrainingConfig
+from training.data import DataError, InteractionData
+from training.sequences import EventSequences, event_sequences
+from training.trend import choose_half_life
+from training.two_tower import TowerFit, fit_towers
+from training.utility import composite_utility
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, steps done, steps in all)."""
+
+
+def no_progress(_stage: str, _done: int, _of: int) -> None:
+    """Progress that nobody watches."""
+
+
+def train(
+    data: InteractionData,
+    config: TrainingConfig,
+    release_root: Path,
+    progress: Progress = no_progress,
+) -> Release:
+    """Trains every model on a log and writes one release.
+
+    Args:
+        data: the log; events are learnt from up to its newest.
+        config: settings; towers without any take the defaults for the log's size.
+        release_root: folder of releases; the new one appears in it whole, or not at all.
+        progress: watches long stages.
+
+    Raises:
+        DataError: the log holds no event.
+    """
+    if data.events.empty:
+        raise DataError("events", "there is nothing to learn from")
+    config = config.for_events(len(data.events))
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    sequences, items = event_sequences(data), item_table(data)
+    utility = composite_utility(sequences, len(items), config.utility)
+    factors = factorize_utility(utility, config.factorization, _stage(progress, "factors"))
+    half_life = choose_half_life(sequences, len(items))
+    towers = fit_towers(sequences, items, config, half_life, _stage(progress, "towers"))
+    near = config.neighbours
+    neighbours = item_neighbours(utility, metric=near.metric, shrink=near.shrink, m=near.count)
+    popular = popular_rows(sequences, len(items), half_life)
+    stored = batch_recommendations(
+        towers.scorer, sequences, items, config.stored_items, _stage(progress, "batch")
+    )
+    stored.insert(0, "user_id", data.users["user_id"].to_numpy(dtype=object)[stored.pop("user")])
+    with ReleaseWriter(release_root) as writer:
+        _write_tables(writer, data, stored)
+        _write_models(writer, factors, towers, neighbours, popular)
+        return writer.commit(
+            cut_off=data.cut_off,
+            n_items=len(items),
+            n_users=len(data.users),
+            n_events=len(data.events),
+            feature_schema=towers.scorer.model.schema.fingerprint,
+            config=config.to_dict() | {"passes": towers.passes, "popularity_days": half_life},
+            metrics=towers.validation[towers.passes],
+        )
+
+
+def item_table(data: InteractionData) -> Items:
+    """The items of a log as a release holds them."""
+    table = data.items
+    return Items(
+        ids=table["item_id"].to_numpy(dtype=object),
+        titles=table["title"].to_numpy(dtype=object),
+        genres=[tuple(genres) for genres in table["genres"]],
+        years=table["year"].to_numpy(dtype=np.int16),
+        adult=table["adult"].to_numpy(dtype=np.bool_),
+        available=table["available"].to_numpy(dtype=np.bool_),
+    )
+
+
+def popular_rows(
+    sequences: EventSequences, n_items: int, half_life_days: float
+) -> NDArray[np.int32]:
+    """(n_items,) rows, most popular at the end of the log first."""
+    taste = sequences.taste()
+    now = float(taste.times.max(initial=0.0))
+    counts = popularity(
+        taste.rows, taste.times, n_items, now=now, half_life_days=half_life_days
+    )
+    return np.argsort(-counts, kind="stable").astype(np.int32)
+
+
+def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+    return lambda done, of: progress(name, done, of)
+
+
+def _write_tables(writer: ReleaseWriter, data: InteractionData, stored: pd.DataFrame) -> None:
+    writer.table(files.ITEMS, _with_lists(data.items, "genres"))
+    writer.table(files.USERS, _with_lists(data.users, "friends"))
+    writer.table(files.STORED, stored)
+
+
+def _with_lists(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    return table.assign(**{column: [list(values) for values in table[column]]})
+
+
+def _write_models(
+    writer: ReleaseWriter,
+    factors: Factors,
+    towers: TowerFit,
+    neighbours: Neighbours,
+    popular: NDArray[np.int32],
+) -> None:
+    writer.array(files.ITEM_FACTORS, factors.items)
+    writer.array(files.USER_FACTORS, factors.users)
+    writer.array(files.NEIGHBOUR_ROWS, neighbours.rows)
+    writer.array(files.NEIGHBOUR_SCORES, neighbours.scores)
+    writer.array(files.POPULAR_ROWS, popular)
+    writer.array(files.ITEM_VECTORS, towers.scorer.item_vectors)
+    save_towers(writer.path / files.MODEL, towers.scorer.model, towers.scorer.encoder)

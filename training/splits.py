@@ -1,0 +1,86 @@
+"""Moments of a log at which a model is asked to predict, and what it may know then."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import NEGATIVE
+from models.features import HistoryBatch
+from training.sequences import EventSequences
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Events to predict, each from all earlier events of its user.
+
+    Attributes:
+        log: the whole log; nothing at or after a position is ever read for its query.
+        positions: (q,) events to predict, ascending positions of `log`.
+    """
+
+    log: EventSequences
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """(q,) item rows to be found."""
+        return self.log.rows[self.positions]
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """(q,) users."""
+        return np.searchsorted(self.log.offsets, self.positions, side="right") - 1
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(q,) Unix seconds."""
+        return self.log.times[self.positions]
+
+    def seen(self, query: int) -> NDArray[np.int32]:
+        """Rows of all items that the query's user had an event on before, of any kind."""
+        position = self.positions[query]
+        begin = self.log.offsets[np.searchsorted(self.log.offsets, position, side="right") - 1]
+        return self.log.rows[begin:position]
+
+    def take(self, part: slice | NDArray[np.int64]) -> "Queries":
+        return Queries(self.log, self.positions[part])
+
+    def histories(self, length: int) -> HistoryBatch:
+        """Taste known at each query, most recent event first."""
+        mask = self.log.taste_mask()
+        before = np.concatenate([[0], np.cumsum(mask)])[self.positions]
+        regions = [self.log.region_names[code] for code in self.log.regions[self.positions]]
+        return self.log.select(mask).histories(self.users, before, self.times, regions, length)
+
+
+def last_new_events(log: EventSequences, at_most: int | None = None, seed: int = 0) -> Queries:
+    """Each user's last event on an item new to that user.
+
+    Negative kinds are no targets, nor is a user's very first event. In a log of one event a pair,
+    like MovieLens, this is simply the last event.
+
+    Args:
+        at_most: number of users, drawn by `seed`, when there are more.
+    """
+    first = log.first_touches()
+    kinds = [int(kind) for kind in NEGATIVE]
+    first = first[~np.isin(log.kinds[first], kinds)]
+    user = np.searchsorted(log.offsets, first, side="right") - 1
+    is_last = np.append(user[1:] != user[:-1], True)[: len(first)]
+    last = first[is_last]
+    last = last[last > log.offsets[user[is_last]]]
+    if at_most is not None and len(last) > at_most:
+        drawn = np.random.default_rng(seed).choice(len(last), at_most, replace=False)
+        last = last[np.sort(drawn)]
+    return Queries(log, last)
+
+
+def before(queries: Queries) -> EventSequences:
+    """The log without the queries' events and all that their users did later."""
+    cut = np.full(queries.log.n_users, len(queries.log), dtype=np.int64)
+    cut[queries.users] = queries.positions
+    return queries.log.select(np.arange(len(queries.log)) < cut[queries.log.users])
