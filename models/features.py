@@ -17,6 +17,7 @@ from torch import Tensor
 from models.events import NEGATIVE, EventKind
 from models.history import HISTORY_LENGTH, UserHistory
 
+
 @dataclass(frozen=True)
 class FeatureSchema:
     """Names and order of the user tower's inputs. Serving refuses a model of another schema.

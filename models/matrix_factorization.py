@@ -1,8 +1,13 @@
-"""Matrix factorization of implicit utility, trained by gradient descent, and fold-in of live users.
+"""Matrix factorization of implicit utility by gradient descent, and fold-in of live users.
 
-The objective is that of implicit ALS (Hu, Koren, Volinsky 2008; Rendle et al. 2021, "Revisiting the
-performance of iALS"): sum over observed pairs of (u - x.y)^2, plus alpha times the sum over *all*
-pairs of (x.y)^2, plus regularization. The sum over all pairs costs only two Gramians.
+The objective is that of implicit ALS (Hu, Koren, Volinsky 2008; all unobserved pairs count as
+zeros, as in Rendle et al. 2022, 2110.14037), minimized by Adam over all of it at once:
+
+    sum over observed (u, i) of c_ui (1 - x_u . y_i)^2
+    + alpha sum over all (u, i) of (x_u . y_i)^2
+    + lambda (|X|^2 + |Y|^2),        c_ui = 1 + gamma utility_ui
+
+The sum over all pairs needs no pairs: it is trace(X'X Y'Y).
 """
 
 from collections.abc import Callable
@@ -12,9 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch import Tensor
-
-_CHUNK = 1 << 20  # observed pairs a gradient accumulation step
 
 
 @dataclass(frozen=True)
@@ -22,30 +24,32 @@ class FactorizationConfig:
     """Settings of the factorization.
 
     Attributes:
-        dimensions: length of the vectors.
-        alpha: weight of a pair nobody observed.
-        regularization: weight of the squared norms, per observed pair on average.
-        steps: full-batch gradient steps.
-        learning_rate: of Adam; decays to zero linearly.
-        seed: of the random start.
+        dimensions: length k of a vector.
+        steps: gradient steps, each over all observations.
+        learning_rate: Adam's.
+        unobserved_weight: alpha.
+        utility_weight: gamma, how much a unit of utility adds to an observation's weight.
+        regularization: lambda, in units of one observation's weight.
+        seed: of the initial vectors.
     """
 
     dimensions: int = 20
-    alpha: float = 0.1
-    regularization: float = 0.1
     steps: int = 150
     learning_rate: float = 0.05
+    unobserved_weight: float = 0.05
+    utility_weight: float = 0.2
+    regularization: float = 0.3
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Vectors whose inner product approximates utility.
+    """The result.
 
     Attributes:
-        users: (u, k) float32.
-        items: (n, k) float32.
-        losses: the objective per observed pair, one a step.
+        users: (n_users, k) float32.
+        items: (n_items, k) float32; zero for items without observations.
+        losses: objective after each step, per observation.
     """
 
     users: NDArray[np.float32]
@@ -53,98 +57,75 @@ class Factors:
     losses: list[float]
 
 
-def factorize_utility(
-    utility: csr_array,
+def factorize(
+    utilities: csr_array,
     config: FactorizationConfig,
-    progress: Callable[[int, int], None] = lambda _done, _of: None,
+    on_step: Callable[[int], None] = lambda _step: None,
 ) -> Factors:
-    """Fits user and item vectors.
+    """Minimizes the objective.
 
     Args:
-        utility: (users, items) float32, what was observed.
-        progress: called with (steps done, steps in all).
+        utilities: (n_users, n_items) sparse, values > 0.
+        config: settings.
+        on_step: told the number of each finished step.
     """
+    observed = utilities.tocoo()
+    row = torch.from_numpy(observed.row.astype(np.int64))
+    column = torch.from_numpy(observed.col.astype(np.int64))
+    weight = 1 + config.utility_weight * torch.from_numpy(observed.data.astype(np.float32))
     generator = torch.Generator().manual_seed(config.seed)
-    pairs = utility.tocoo()
-    users, items = (torch.from_numpy(index.astype(np.int64)) for index in pairs.coords)
-    observed = torch.from_numpy(pairs.data.astype(np.float32))
     x, y = (
         (torch.randn(n, config.dimensions, generator=generator) * 0.1).requires_grad_()
-        for n in utility.shape
+        for n in utilities.shape
     )
     optimizer = torch.optim.Adam([x, y], lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, config.steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(config.steps, 1))
     losses = []
     for step in range(config.steps):
+        predicted = (x[row] * y[column]).sum(dim=1)
+        fit = (weight * (1 - predicted) ** 2).sum()
+        everywhere = ((x.T @ x) * (y.T @ y)).sum()
+        size = x.square().sum() + y.square().sum()
+        loss = fit + config.unobserved_weight * everywhere + config.regularization * size
         optimizer.zero_grad()
-        losses.append(_accumulate_gradients(x, y, users, items, observed, config))
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        progress(step + 1, config.steps)
-    # An item nobody touched has nothing to say; its random start must not.
-    with torch.no_grad():
-        x[torch.from_numpy(np.diff(utility.indptr) == 0)] = 0
-        y[torch.from_numpy(np.bincount(pairs.coords[1], minlength=len(y)) == 0)] = 0
-    return Factors(x.detach().numpy(), y.detach().numpy(), losses)
+        losses.append(float(loss.detach()) / max(len(row), 1))
+        on_step(step + 1)
+    known = np.zeros(utilities.shape[1], bool)
+    known[observed.col] = True
+    items = np.where(known[:, None], y.detach().numpy(), 0).astype(np.float32)
+    return Factors(x.detach().numpy().astype(np.float32), items, losses)
 
 
-def _accumulate_gradients(
-    x: Tensor, y: Tensor, users: Tensor, items: Tensor, observed: Tensor, c: FactorizationConfig
-) -> float:
-    n = max(len(observed), 1)
-    shrink = c.regularization * (x.square().sum() * n / len(x) + y.square().sum() * n / len(y))
-    everywhere = c.alpha * ((x.T @ x) * (y.T @ y)).sum()
-    loss = (everywhere + shrink) / n
-    loss.backward()
-    total = loss.item()
-    for start in range(0, len(observed), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        predicted = (x[users[part]] * y[items[part]]).sum(dim=1)
-        loss = (predicted - observed[part]).square().sum() / n
-        loss.backward()
-        total += loss.item()
-    return total
-
-
-def fold_in(
-    item_factors: NDArray[np.float32],
-    rows: NDArray[np.int32],
-    utilities: NDArray[np.float32],
-    weights: NDArray[np.float32] | None = None,
-    *,
-    alpha: float = FactorizationConfig.alpha,
-    regularization: float = FactorizationConfig.regularization,
-    gramian: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """The vector of a user who was not in training, by weighted least squares.
-
-    Solves (Y' W Y + alpha G + regularization * sum(W) I) x = Y' W u with G the Gramian of all
-    items: the step of ALS for one user.
+class FoldIn:
+    """Places a user in the item space by least squares: the objective's optimum over one x_u.
 
     Args:
-        item_factors: (n, k).
-        rows: (h,) items of the user's history.
-        utilities: (h,) their utilities.
-        weights: (h,) their importance, for instance `recency_weights`; ones by default.
-        alpha, regularization: as in training.
-        gramian: (k, k) `item_factors.T @ item_factors`, when the caller keeps it.
-
-    Returns:
-        (k,) float32; zeros for an empty history.
+        items: (n_items, k) float32 item vectors.
+        config: the settings the vectors were made with; the defaults when not given.
     """
-    k = item_factors.shape[1]
-    if len(rows) == 0:
-        return np.zeros(k, dtype=np.float32)
-    w = np.ones(len(rows), dtype=np.float32) if weights is None else weights
-    y = item_factors[rows]
-    g = item_factors.T @ item_factors if gramian is None else gramian
-    ridge = regularization * float(w.sum()) * np.eye(k, dtype=np.float32)
-    solved: NDArray[np.float32] = np.linalg.solve(
-        (y.T * w) @ y + alpha * g + ridge, y.T @ (w * utilities)
-    )
-    return solved.astype(np.float32)
 
+    def __init__(
+        self, items: NDArray[np.float32], config: FactorizationConfig | None = None
+    ) -> None:
+        config = config or FactorizationConfig()
+        self._items = items
+        gram = items.T.astype(np.float64) @ items
+        self._base = config.unobserved_weight * gram
+        self._base += config.regularization * np.eye(items.shape[1])
 
-def recency_weights(n: int, decay: float = 0.9) -> NDArray[np.float32]:
-    """(n,) weights of a history, oldest first: decay ** (events after it)."""
-    return (decay ** np.arange(n - 1, -1, -1)).astype(np.float32)
+    def user_vector(
+        self, rows: NDArray[np.int32], weights: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The (k,) float32 vector of a user with these items.
+
+        Args:
+            rows: (h,) item rows.
+            weights: (h,) weights c of the observations, >= 0; recency goes here.
+        """
+        vectors = np.asarray(self._items[rows], dtype=np.float64)
+        weighted = vectors * weights[:, None]
+        solved = np.linalg.solve(self._base + weighted.T @ vectors, weighted.sum(axis=0))
+        return solved.astype(np.float32)

@@ -76,9 +76,7 @@ def item_neighbours(
     return Neighbours(rows, scores)
 
 
-def top_rows(
-    scores: NDArray[np.float32], m: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def top_rows(scores: NDArray[np.float32], m: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The m largest positive entries of each row: columns and values, largest first.
 
     Equal values keep column order. Columns are -1, and values 0, where fewer are positive.

@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.errors import ReportedError
+
 FORMAT_VERSION = 1
 
 ITEMS = "items.parquet"
@@ -32,7 +34,7 @@ MODEL = "two_tower.pt"
 _MANIFEST = "release.json"
 
 
-class ReleaseError(Exception):
+class ReleaseError(ReportedError):
     """A release folder is missing, incomplete or damaged; the text says which file and why."""
 
 
@@ -159,6 +161,16 @@ class Release:
     def user_rows(self) -> dict[str, int]:
         """Row by user id."""
         return {str(user_id): row for row, user_id in enumerate(self.users["user_id"])}
+
+    @cached_property
+    def genre_vectors(self) -> NDArray[np.float32]:
+        """(n, g) genres of items, each row of length one, or zero for an item without any."""
+        names = sorted({genre for genres in self.items.genres for genre in genres})
+        column = {name: at for at, name in enumerate(names)}
+        vectors = np.zeros((len(self.items), len(names)), np.float32)
+        for row, genres in enumerate(self.items.genres):
+            vectors[row, [column[genre] for genre in genres]] = len(genres) ** -0.5 if genres else 0
+        return vectors
 
     @cached_property
     def item_vectors(self) -> NDArray[np.float32]:

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.features import FeatureSchema, HistoryBatch, UserHistory, pad_histories, user_tensors
+from models.features import FeatureSchema, HistoryBatch, pad_histories, user_tensors
+from models.history import UserHistory
 from models.metadata import MetadataEncoder
 from models.release import Release, ReleaseError
 from models.two_tower import TowerShape, TwoTower

@@ -52,10 +52,8 @@ def transition_counts(
         source, target = rows[:-lag], rows[lag:]
         valid = (user[:-lag] == user[lag:]) & (source != target)
         weights = np.full(int(valid.sum()), decay ** (lag - 1), dtype=np.float32)
-        pairs = coo_array(
-            (weights, (source[valid], target[valid])), shape=(n_items, n_items)
-        )
-        total = total + pairs.tocsr()
+        pairs = coo_array((weights, (source[valid], target[valid])), shape=(n_items, n_items))
+        total += pairs.tocsr()
     return total
 
 

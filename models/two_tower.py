@@ -24,7 +24,7 @@ class TowerShape:
         dimensions: width of both towers' output.
         hidden: width of the hidden ReLU layers.
         metadata: width of an item's metadata.
-        dropout: share of hidden units dropped in training.
+        dropout: share of the user tower's hidden units dropped in training.
     """
 
     n_items: int
@@ -34,12 +34,12 @@ class TowerShape:
     dropout: float = 0.3
 
 
-def _residual(inputs: int, shape: TowerShape) -> nn.Sequential:
+def _residual(inputs: int, shape: TowerShape, dropout: float = 0.0) -> nn.Sequential:
     last = nn.Linear(shape.hidden, shape.dimensions)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(
-        nn.Linear(inputs, shape.hidden), nn.ReLU(), nn.Dropout(shape.dropout), last
+        nn.Linear(inputs, shape.hidden), nn.ReLU(), nn.Dropout(dropout), last
     )
 
 
@@ -52,7 +52,7 @@ class UserTower(nn.Module):
         self.register_buffer("decays", torch.tensor([*schema.decays, 0.0]), persistent=False)
         self.context = nn.Embedding(shape.n_items, shape.dimensions)
         inputs = (len(schema.decays) + 1) * shape.dimensions + len(schema.context_names)
-        self.residual = _residual(inputs, shape)
+        self.residual = _residual(inputs, shape, shape.dropout)
 
     def forward(self, users: UserTensors) -> Tensor:
         """(b, d) user vectors, before temperature; zero base for an empty history."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from models.matrix_factorization import FactorizationConfig, FoldIn, factorize
-from models.neighbours import Neighbours, cosine_neighbours
+from models.neighbours import Neighbours, item_neighbours
 from models.transitions import transition_counts
 from training.sequences import EventSequences
 
@@ -90,7 +90,7 @@ class ItemKnn:
     last: int = 0
 
     def fit(self, events: EventSequences, n_items: int) -> Fitted:
-        found = cosine_neighbours(binary(events, n_items), self.neighbours, shrinkage=0.0)
+        found = item_neighbours(binary(events, n_items), shrink=0.0, m=self.neighbours)
         return _Histories(events, _as_sparse(found, n_items), self.decay, self.last)
 
 

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from models.errors import ReportedError
 from models.matrix_factorization import FactorizationConfig
 from training.utility import UtilityWeights
 
 T = TypeVar("T")
 
 
-class ConfigError(Exception):
+class ConfigError(ReportedError):
     """A training configuration that cannot be used; the text names file and key."""
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from models.errors import ReportedError
+
+from models.release import Items
+
 EVENT_COLUMNS = ["user_id", "item_id", "kind", "value", "timestamp", "region"]
 ITEM_COLUMNS = ["item_id", "title", "genres", "year", "adult", "available"]
 USER_COLUMNS = ["user_id", "region", "friends"]
 
 
-class DataError(Exception):
+class DataError(ReportedError):
     """Input that cannot be learnt from. One line: file, line, field and reason."""
 
     def __init__(
@@ -103,6 +107,19 @@ def merge(data: InteractionData, extra: pd.DataFrame) -> InteractionData:
         parts.append(part)
     together = pd.concat(parts, ignore_index=True)
     return assemble(together, data.items, data.users, data.skipped)
+
+
+def item_table(data: InteractionData) -> Items:
+    """The items of a log as a release holds them."""
+    table = data.items
+    return Items(
+        ids=table["item_id"].to_numpy(dtype=object),
+        titles=table["title"].to_numpy(dtype=object),
+        genres=[tuple(genres) for genres in table["genres"]],
+        years=table["year"].to_numpy(dtype=np.int16),
+        adult=table["adult"].to_numpy(dtype=np.bool_),
+        available=table["available"].to_numpy(dtype=np.bool_),
+    )
 
 
 def empty_items() -> pd.DataFrame:

@@ -4,13 +4,13 @@
 chosen setting is fitted again on all but the test events.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from training.baselines import (
     Baseline,
@@ -21,11 +21,11 @@ from training.baselines import (
     RecentPopularity,
     Transitions,
 )
-from training.data import DataError, InteractionData
+from training.data import DataError, InteractionData, item_table
 from training.metrics import TOP, RankingMetrics, rank_of_target
-from training.progress import progress_bar
-from training.sequences import EventSequences, encode
-from training.two_tower import TwoTowerModel
+from training.progress import show_progress
+from training.sequences import EventSequences, event_sequences
+from training.tower_baseline import TwoTowerModel
 
 PROTOCOLS = ("leave-last-out",)
 
@@ -36,7 +36,7 @@ _FEWEST_EVENTS = 3  # one to learn from, one for validation, one for the test
 def candidates_of(data: InteractionData) -> Mapping[str, Sequence[Baseline]]:
     """Every method by its name in reports, with the settings to choose from."""
     return {
-        "two_tower": [TwoTowerModel(data.items)],
+        "two_tower": [TwoTowerModel(item_table(data))],
         "popularity": [Popularity()],
         "recent_popularity": [RecentPopularity(days) for days in (7, 30, 365)],
         "item_knn": [ItemKnn(neighbours) for neighbours in (50, 100, 300)],
@@ -90,18 +90,18 @@ def evaluate(data: InteractionData, protocol: str) -> dict[str, Any]:
         DataError: the protocol is unknown, or no user has three events.
     """
     if protocol not in PROTOCOLS:
-        raise DataError(None, f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
-    events, catalogue = encode(data)
+        raise DataError("evaluate", f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
+    events, n_items = event_sequences(data), len(data.items)
     validation, test = Fold.leave_out(events, back=2), Fold.leave_out(events, back=1)
     if not len(test.users):
-        raise DataError(None, f"no user has {_FEWEST_EVENTS} events")
+        raise DataError("evaluate", f"no user has {_FEWEST_EVENTS} events")
     models: dict[str, dict[str, float]] = {}
     settings: dict[str, str] = {}
-    with progress_bar() as progress:
+    with show_progress() as progress:
         for name, grid in candidates_of(data).items():
-            chosen = _choose(grid, validation, len(catalogue), progress, name)
-            fitted = chosen.fit(test.train, len(catalogue))
-            models[name] = measure(fitted, test, len(catalogue)).named()
+            chosen = _choose(grid, validation, n_items, partial(progress, name))
+            fitted = chosen.fit(test.train, n_items)
+            models[name] = measure(fitted, test, n_items).named()
             settings[name] = str(chosen)
     return {
         "protocol": protocol,
@@ -133,16 +133,15 @@ def measure(fitted: Fitted, fold: Fold, n_items: int) -> RankingMetrics:
 
 
 def _choose(
-    grid: Sequence[Baseline], fold: Fold, n_items: int, progress: Progress, name: str
+    grid: Sequence[Baseline], fold: Fold, n_items: int, progress: Callable[[int, int], None]
 ) -> Baseline:
-    task = progress.add_task(name, total=len(grid))
     best, best_ndcg = grid[0], -1.0
-    for setting in grid:
+    for done, setting in enumerate(grid, start=1):
         if len(grid) > 1:
             ndcg = measure(setting.fit(fold.train, n_items), fold, n_items).ndcg
             if ndcg > best_ndcg:
                 best, best_ndcg = setting, ndcg
-        progress.advance(task)
+        progress(done, len(grid))
     return best
 
 

@@ -9,8 +9,11 @@ from services.common.database import open_database
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
-from training.data import merge_events, read_data
-from training.pipeline import TrainingConfig, train
+from training.config import TrainingConfig
+from training.data import assemble
+from training.pipeline import train
+from training.progress import show_progress
+from training.readers import read
 
 
 def train_from_log(
@@ -37,14 +40,14 @@ def train_from_log(
     Raises:
         DataError: a file is broken; nothing was changed.
     """
-    data = read_data(folder, also)
+    data = read(folder, also)
     engine = open_database(database_url)
     try:
         log = EventLog(engine)
         log.import_frame(data.events)
-        release = train(
-            merge_events(data, log.read_frame()), config or TrainingConfig(), release_root
-        )
+        everything = assemble(log.read_frame(), data.items, data.users, data.skipped)
+        with show_progress() as progress:
+            release = train(everything, config or TrainingConfig(), release_root, progress)
         stored = release.stored()
         item_ids = release.items.ids
         StoredRecommendations(engine).write(

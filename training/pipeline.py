@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from models import release as files
-from models.matrix_factorization import Factors, factorize_utility
+from models.matrix_factorization import Factors, factorize
 from models.neighbours import Neighbours, item_neighbours
 from models.popularity import popularity
-from models.release import Items, Release, ReleaseWriter
+from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
 from training.batch import batch_recommendations
 from training.config import TrainingConfig
-from training.data import DataError, InteractionData
+from training.data import DataError, InteractionData, item_table
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
 from training.two_tower import TowerFit, fit_towers
@@ -57,7 +57,8 @@ def train(
         torch.set_num_threads(config.threads)
     sequences, items = event_sequences(data), item_table(data)
     utility = composite_utility(sequences, len(items), config.utility)
-    factors = factorize_utility(utility, config.factorization, _stage(progress, "factors"))
+    steps, watch = config.factorization.steps, _stage(progress, "factors")
+    factors = factorize(utility, config.factorization, lambda step: watch(step, steps))
     half_life = choose_half_life(sequences, len(items))
     towers = fit_towers(sequences, items, config, half_life, _stage(progress, "towers"))
     near = config.neighbours
@@ -81,28 +82,13 @@ def train(
         )
 
 
-def item_table(data: InteractionData) -> Items:
-    """The items of a log as a release holds them."""
-    table = data.items
-    return Items(
-        ids=table["item_id"].to_numpy(dtype=object),
-        titles=table["title"].to_numpy(dtype=object),
-        genres=[tuple(genres) for genres in table["genres"]],
-        years=table["year"].to_numpy(dtype=np.int16),
-        adult=table["adult"].to_numpy(dtype=np.bool_),
-        available=table["available"].to_numpy(dtype=np.bool_),
-    )
-
-
 def popular_rows(
     sequences: EventSequences, n_items: int, half_life_days: float
 ) -> NDArray[np.int32]:
     """(n_items,) rows, most popular at the end of the log first."""
     taste = sequences.taste()
     now = float(taste.times.max(initial=0.0))
-    counts = popularity(
-        taste.rows, taste.times, n_items, now=now, half_life_days=half_life_days
-    )
+    counts = popularity(taste.rows, taste.times, n_items, now=now, half_life_days=half_life_days)
     return np.argsort(-counts, kind="stable").astype(np.int32)
 
 
@@ -117,7 +103,8 @@ def _write_tables(writer: ReleaseWriter, data: InteractionData, stored: pd.DataF
 
 
 def _with_lists(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    return table.assign(**{column: [list(values) for values in table[column]]})
+    lists = pd.Series([list(values) for values in table[column]], index=table.index)
+    return table.assign(**{column: lists})
 
 
 def _write_models(

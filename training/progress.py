@@ -1,17 +1,23 @@
-"""Progress bars on stderr; nothing where stderr is not a terminal."""
+"""Progress bars on stderr, one a stage; nothing where stderr is not a terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
-def progress_bar() -> Progress:
-    """Bars that name a task, its progress, and the time it has taken."""
+@contextmanager
+def show_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Gives a function to be called with (stage, steps done, steps in all)."""
     console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description:<18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, of: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=of)
+            bars.update(tasks[stage], completed=done, total=of)
+
+        yield show

@@ -88,9 +88,7 @@ def _read_events(path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
     return frame.astype({"value": np.float32})
 
 
-def _without_duplicates(
-    frame: pd.DataFrame, path: Path, skipped: list[SkippedRow]
-) -> pd.DataFrame:
+def _without_duplicates(frame: pd.DataFrame, path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
     repeated = frame.duplicated().to_numpy()
     if repeated.any():
         lines = line_numbers(path, np.flatnonzero(repeated))

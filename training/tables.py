@@ -138,8 +138,8 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _diagnose(path: Path, fields: Sequence[Field], header: list[str]) -> None:
     if path.suffix == ".parquet":
         columns = [_parquet_column(path, field.name) for field in fields]
-        for row, texts in enumerate(zip(*columns, strict=True), start=1):
-            _check(path, row, fields, texts)
+        for row, values in enumerate(zip(*columns, strict=True), start=1):
+            _check(path, row, fields, values)
         return
     place = [header.index(field.name) for field in fields]
     records = _records(path)

@@ -1,7 +1,7 @@
 """One training run of the two towers over one log."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class TowerTrainer:
             model.item.cold_bias.copy_(model.item.bias[known].quantile(_COLD_QUANTILE))
         return TowerScorer(model, self._encoder, model.item.folded(self._metadata).numpy())
 
-    def _build(self, n_items: int, region_names: tuple[str, ...] | list[str]) -> TwoTower:
+    def _build(self, n_items: int, region_names: Sequence[str]) -> TwoTower:
         schema = FeatureSchema(
             history_length=self._config.history_length,
             decays=self._config.decays,
@@ -105,9 +105,7 @@ class TowerTrainer:
             lags=config.transitions.lags,
             decay=config.transitions.decay,
         )
-        start = factorize(
-            transition_affinity(counts), self._config.dimensions, self._config.seed
-        )
+        start = factorize(transition_affinity(counts), self._config.dimensions, self._config.seed)
         self._model.user.context.weight.copy_(torch.from_numpy(start.context))
         item.target.weight.copy_(torch.from_numpy(start.target))
         item.known.fill_(False)
@@ -175,7 +173,7 @@ class TowerTrainer:
     def _full_loss(self, users: Tensor, targets: NDArray[np.int32]) -> Tensor:
         known = torch.from_numpy(self._known).long()
         place = torch.from_numpy(np.searchsorted(self._known, targets))
-        loss: Tensor = FullSoftmaxLoss.apply(
+        loss: Tensor = FullSoftmaxLoss.apply(  # type: ignore[no-untyped-call]
             users, self._item_vectors(known), self._model.item.bias[known], place, self._precision
         )
         return loss

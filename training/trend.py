@@ -36,7 +36,7 @@ def choose_half_life(log: EventSequences, n_items: int) -> float:
         return np.inf
 
     def quality(days: float) -> float:
-        ranks = rank_targets(lambda q: popularity_at(known, q, n_items, days), queries, n_items)
-        return ranks.metrics()["ndcg@10"]
+        found = rank_targets(lambda q: popularity_at(known, q, n_items, days), queries, n_items)
+        return found["ndcg@10"]
 
     return max(HALF_LIVES_DAYS, key=quality)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from models.events import EventKind
+from models.events import NEGATIVE, EventKind
 from training.sequences import EventSequences
 
 MAX_UTILITY = 15.0
@@ -18,7 +18,7 @@ class UtilityWeights:
 
     `rating` and `watch` multiply the event's value (stars, hours); the others are added once an
     event. Views and clicks are weak evidence, often of nothing but a glance. A save promises later
-    use, and forwarding is sharing with one person. Dislike and hide undo what a like or two added.
+    use, and forwarding is sharing with one person.
     """
 
     rating: float = 1.0
@@ -30,15 +30,13 @@ class UtilityWeights:
     save: float = 2.0
     click: float = 0.5
     view: float = 0.25
-    dislike: float = -4.0
-    hide: float = -4.0
 
     def of_events(
         self, kinds: NDArray[np.int8], values: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """(e,) contribution of each event."""
         table = np.zeros(max(EventKind) + 1, dtype=np.float32)
-        for kind in EventKind:
+        for kind in set(EventKind) - NEGATIVE:
             table[kind] = getattr(self, kind.name.lower())
         scaled = np.isin(kinds, [int(EventKind.RATING), int(EventKind.WATCH)])
         return table[kinds] * np.where(scaled, values, np.float32(1))
@@ -49,7 +47,8 @@ def composite_utility(
 ) -> csr_array:
     """Sums the contributions of each user's events on each item, clipped to 0-15.
 
-    Only the latest rating of a pair counts; a changed mind is not twice the utility.
+    Only the latest rating of a pair counts; a changed mind is not twice the utility. A dislike or
+    hide leaves a pair without utility, whatever else happened.
 
     Returns:
         (users, n_items) float32. A pair whose utility is zero or less is not stored.
@@ -64,7 +63,18 @@ def composite_utility(
     utility.sum_duplicates()
     np.clip(utility.data, 0.0, MAX_UTILITY, out=utility.data)
     utility.eliminate_zeros()
-    return utility
+    return _without_refused(utility, log, users)
+
+
+def _without_refused(
+    utility: csr_array, log: EventSequences, users: NDArray[np.int64]
+) -> csr_array:
+    negative = np.isin(log.kinds, [int(kind) for kind in NEGATIVE])
+    pairs = (users[negative], log.rows[negative])
+    refused = coo_array((np.ones(len(pairs[0]), dtype=np.float32), pairs), shape=utility.shape)
+    kept = csr_array(utility - utility.multiply(refused.tocsr() > 0))
+    kept.eliminate_zeros()
+    return kept
 
 
 def _replaced_ratings(

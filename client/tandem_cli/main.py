@@ -1,34 +1,46 @@
-"""Entry point of `tandem`: gathers the commands, and turns every failure into one line."""
+"""Entry point of `tandem`: finds the command, and turns every failure into one line."""
 
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from deploy.local.state import StateError
-from models.release import ReleaseError
-from services.common.errors import DomainError
-from tandem_cli import calls, lifecycle, measure, releases, train
+from models.errors import ReportedError
 from tandem_client import TandemError
-from training.data import DataError
 
-_FAILURES = (TandemError, StateError, DataError, ReleaseError, DomainError)
+_MODULES = {
+    "up": "lifecycle",
+    "down": "lifecycle",
+    "status": "lifecycle",
+    "train": "train",
+    "releases": "releases",
+    "recommend": "calls",
+    "similar": "calls",
+    "event": "calls",
+    "evaluate": "measure",
+    "bench": "measure",
+}
 
 
-@click.group()
+class _LazyGroup(click.Group):
+    """Imports a command's module when it is asked for: `recommend` needs no torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = importlib.import_module(f"tandem_cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_LazyGroup)
 def tandem() -> None:
     """Tandem: from an interaction log to a live two-stage recommender."""
-
-
-for command in (
-    *(lifecycle.up, lifecycle.down, lifecycle.status),
-    *(train.train, releases.releases),
-    *(calls.recommend, calls.similar, calls.event),
-    *(measure.evaluate, measure.bench),
-):
-    tandem.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,12 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
-    except SQLAlchemyError as error:
-        _fail(f"database: {str(error).splitlines()[0]}", 1)
+    except (TandemError, ReportedError) as error:
+        _fail(str(error), 1)
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
-    except _FAILURES as error:
-        _fail(str(error), 1)
+    except Exception as error:
+        if not type(error).__module__.startswith("sqlalchemy."):
+            raise
+        _fail(f"database: {str(error).splitlines()[0]}", 1)
 
 
 def _fail(text: str, status: int) -> None:

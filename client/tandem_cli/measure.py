@@ -14,10 +14,10 @@ from tandem_cli.output import print_json, print_table
 @json_option
 def evaluate(data: Path, protocol: str, as_json: bool) -> None:
     """Compares models on a log, over the full catalogue."""
-    from training.data import read_data
     from training.evaluate import evaluate as run
+    from training.readers import read
 
-    found = run(read_data(data), protocol)
+    found = run(read(data), protocol)
     if as_json:
         return print_json(found)
     columns = ["model", *next(iter(found["models"].values()))]

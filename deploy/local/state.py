@@ -6,12 +6,14 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from models.errors import ReportedError
+
 DEFAULT_STATE = Path(".tandem")
 DEFAULT_PORT = 50051
 _LONGEST_TEMP = 12
 
 
-class StateError(Exception):
+class StateError(ReportedError):
     """The state folder cannot be used; the text says why, in one line."""
 
 

@@ -27,7 +27,7 @@ class Program:
     Attributes:
         name: its name in `status` and of its log file.
         command: program and arguments.
-        environment: variables it gets on top of the supervisor's own.
+        environment: variables it needs; their names are its own by prefix.
     """
 
     name: str
@@ -60,7 +60,14 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
-        """Starts supervisord in a session of its own, holding none of our files."""
+        """Starts supervisord in a session of its own, holding none of our files.
+
+        It is given the variables of all programs, whose prefixes keep them apart, and they inherit
+        them: its configuration file could not quote every value.
+        """
+        variables = dict(environment)
+        for program in programs:
+            variables |= program.environment
         self._config.write_text(self._configuration(programs))
         with (self._logs / "supervisord.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -70,7 +77,7 @@ class Supervisor:
                 stderr=log,
                 start_new_session=True,
                 cwd=self._config.parent,
-                env=dict(environment),
+                env=variables,
             )
         deadline = time.monotonic() + 15
         while not self.states():
@@ -132,14 +139,10 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
     def _section(self, program: Program) -> str:
         command = " ".join(_quote(part) for part in program.command)
-        environment = ",".join(
-            f"{name}={_quote(value)}" for name, value in program.environment.items()
-        )
         # Relative: supervisord expands % in this one twice.
         logs = os.path.relpath(self._logs, self._config.parent)
         return f"""[program:{program.name}]
 command={command}
-environment={environment}
 autorestart=true
 startsecs=1
 startretries=20

@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from models.errors import ReportedError
 
-class DomainError(Exception):
+
+class DomainError(ReportedError):
     """An error whose text is safe to show to the caller."""
 
     status: ClassVar[str] = "INTERNAL"

@@ -122,6 +122,7 @@ class FeastStore:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
+        self._opened = None
 
     async def _call(self, function: Callable[[], T]) -> T:
         try:

@@ -157,15 +157,23 @@ class RankingClient:
         request = ranking_pb2.RankRequest(
             release_id=release_id, user=encode_user(user), item_rows=rows.tolist()
         )
-        answer = await _call(self._stub.Rank, request, timeout)
+        answer = await _call_serve(self._stub.Rank, request, timeout)
         return np.array(answer.scores, dtype=np.float32)
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)
-        await _call(self._stub.PrepareRelease, request, timeout)
+        await _call_serve(self._stub.PrepareRelease, request, timeout)
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+async def _call_serve(method: Any, request: Any, timeout: float) -> Any:
+    """Like `_call`, for Ray Serve, whose proxy says NOT_FOUND until the application is deployed."""
+    try:
+        return await _call(method, request, timeout)
+    except NotFound as error:
+        raise Unavailable(str(error)) from None
 
 
 async def _call(method: Any, request: Any, timeout: float) -> Any:

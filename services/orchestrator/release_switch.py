@@ -111,6 +111,8 @@ class ReleaseSwitch:
         except FailedPrecondition as error:
             log.error("refused", extra={"release_id": release_id, "error": str(error)})
             await asyncio.to_thread(self._registry.refuse, release_id)
+        except Unavailable as error:
+            log.error("not activated", extra={"release_id": release_id, "error": str(error)})
 
     async def _prepare(self, service: Preparable, release_id: str) -> None:
         ends = asyncio.get_running_loop().time() + self._prepare_seconds
@@ -147,4 +149,5 @@ class ReleaseSwitch:
             raise FailedPrecondition(str(error)) from None
         # Read now what requests read, so that none of them pays for it.
         _ = release.items.row_of, release.popular_rows, release.item_vectors, release.user_rows
+        _ = release.genre_vectors
         return release

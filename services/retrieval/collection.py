@@ -8,17 +8,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, DataType, MilvusException
 
 from services.common.errors import FailedPrecondition
 from services.retrieval.index_kinds import IndexKind, SearchPlan
-from services.retrieval.vectors import Space, VectorTable, exact_search
+from services.retrieval.recall import RecallProbe
+from services.retrieval.vectors import Space, VectorTable
 
 ROW = "row"
 VECTOR = "vector"
-_PROBE_QUERIES = 32
-_PROBE_HITS = 500
 _INSERT_ROWS = 500
 """Rows an insert; small, because packing them holds up the event loop."""
 
@@ -117,18 +115,16 @@ async def _prove(
 ) -> SearchPlan:
     kind = await _load(client, name)
     await _check_rows(client, name, len(table))
-    queries = _probe_queries(table.vectors)
-    count = min(_PROBE_HITS, len(table))
-    expected = await asyncio.to_thread(_exact_rows, table.vectors, queries, count)
+    probe = await asyncio.to_thread(RecallProbe.sample, table.vectors)
     recall = 0.0
     for effort in kind.efforts():
         plan = SearchPlan(kind, effort, len(table))
-        recall = await _recall(client, name, plan, queries, expected)
+        recall = await _recall(client, name, plan, probe)
         if recall >= least_recall:
             log.info("collection is searchable", extra={"collection": name, "recall": recall})
             return plan
     raise IncompleteCollection(
-        f"recall@{count} of {kind} is {recall:.4f} against exact search; "
+        f"recall@{probe.count} of {kind} is {recall:.4f} against exact search; "
         f"{least_recall} is the least"
     )
 
@@ -165,39 +161,20 @@ async def _check_rows(client: AsyncMilvusClient, name: str, expected: int) -> No
     raise IncompleteCollection(f"it holds {seen} rows instead of {expected}")
 
 
-def _probe_queries(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(q, d) means of three items each: what the vector of a short history looks like."""
-    rng = np.random.default_rng(0)
-    rows = rng.integers(len(vectors), size=(_PROBE_QUERIES, 3))
-    means: NDArray[np.float32] = np.asarray(vectors[rows], dtype=np.float32).mean(axis=1)
-    return means
-
-
-def _exact_rows(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], count: int
-) -> list[NDArray[np.int32]]:
-    return [exact_search(vectors, query, count).rows for query in queries]
-
-
 async def _recall(
-    client: AsyncMilvusClient,
-    name: str,
-    plan: SearchPlan,
-    queries: NDArray[np.float32],
-    expected: list[NDArray[np.int32]],
+    client: AsyncMilvusClient, name: str, plan: SearchPlan, probe: RecallProbe
 ) -> float:
-    """Mean recall of the searches against the exact answers, 0 to 1."""
-    count = len(expected[0])
+    """Mean recall of the probe's queries, 0 to 1."""
     found = 0
-    for query, exact in zip(queries, expected, strict=True):
+    for i, query in enumerate(probe.queries):
         hits = await client.search(
             name,
             data=[query],
-            limit=count,
+            limit=probe.count,
             anns_field=VECTOR,
-            search_params=plan.search_params(count),
+            search_params=plan.search_params(probe.count),
             consistency_level="Bounded",
             timeout=_CALL_SECONDS,
         )
-        found += len(np.intersect1d(np.array(hits[0].ids), exact))
-    return found / (count * len(queries))
+        found += probe.hits(i, np.array(hits[0].ids, dtype=np.int64))
+    return found / (probe.count * len(probe.queries))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.history import UserHistory
-from models.matrix_factorization import FoldIn
+from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.release import Release, ReleaseError
 from models.scorer import TwoTowerScorer
 from services.common.errors import FailedPrecondition
@@ -69,9 +69,17 @@ def load_release(root: Path, release_id: str) -> LoadedRelease:
             )
         }
         _ = items.row_of, release.neighbour_rows, release.neighbour_scores, release.popular_rows
-        return LoadedRelease(release, TwoTowerScorer(release), FoldIn(release.item_factors), tables)
+        return LoadedRelease(release, TwoTowerScorer(release), _fold_in(release), tables)
     except (ReleaseError, OSError) as error:
         raise FailedPrecondition(f"release {release_id} cannot be loaded: {error}") from None
+
+
+def _fold_in(release: Release) -> FoldIn:
+    settings = release.manifest.config.get("factorization", {})
+    try:
+        return FoldIn(release.item_factors, FactorizationConfig(**settings))
+    except TypeError as error:
+        raise ReleaseError(f"{release.path}: factorization settings: {error}") from None
 
 
 class LoadedReleases:

@@ -25,6 +25,12 @@ class Quota:
     share: float
     weight: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share: {self.share} is not within 0 to 1")
+        if not self.weight > 0:
+            raise ValueError(f"weight: {self.weight} is not above 0")
+
 
 @dataclass(frozen=True)
 class Merged:

@@ -29,12 +29,16 @@ from services.retrieval.vectors import VectorIndex
 from tandem.retrieval.v1 import retrieval_pb2_grpc
 
 QUOTAS = {
-    "tower_ann": Quota(share=0.5, weight=1.0),
-    "mf_ann": Quota(share=0.1, weight=0.3),
-    "neighbours": Quota(share=0.05, weight=0.2),
-    "popular": Quota(share=0.02, weight=0.05),
+    "tower_ann": Quota(share=0.3, weight=1.0),
+    "mf_ann": Quota(share=0.1, weight=0.7),
+    "neighbours": Quota(share=0.05, weight=0.1),
+    "popular": Quota(share=0.02, weight=0.02),
 }
-"""The parts of the sources in the answer. The tower leads: quotas of weak sources cost recall."""
+"""The parts of the sources in the answer, chosen on validation events of ml-latest-small.
+
+The tower leads; equal parts lower recall below the tower's own, because the weak sources crowd out
+the strong ones.
+"""
 
 _RETRY_SECONDS = 1.0
 

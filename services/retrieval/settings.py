@@ -1,7 +1,6 @@
 """Settings of the retrieval service."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -39,7 +38,7 @@ class RetrievalSettings(ServiceSettings):
     source_budget_share: float = Field(default=0.8, gt=0, le=1)
     """Share of a request's remaining time that a candidate source may take."""
 
-    quotas: Mapping[str, Quota] = MappingProxyType({})
+    quotas: Mapping[str, Quota] = Field(default_factory=dict)
     """Overrides of the sources' parts in the answer, a JSON object such as
     `{"mf_ann": {"share": 0.2, "weight": 0.5}}`; the defaults stand in `server.py`."""
 

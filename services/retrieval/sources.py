@@ -42,7 +42,7 @@ class MfAnnSource:
 
     name = "mf_ann"
     _history: ClassVar[int] = 100
-    _half_life: ClassVar[float] = 10.0
+    _half_life: ClassVar[float] = 5.0
     """Events after which an event counts half."""
 
     def __init__(self, index: VectorIndex) -> None:

@@ -5,6 +5,7 @@ A conftest imports what its tests use. Servers are real and end with the test se
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.chown(folder, user)
     port = free_port()
     setup = [initdb, "-D", str(folder / "data"), "-A", "trust", "-U", "tandem", "--no-sync"]
-    arguments = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
+    arguments = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-F"]
     try:
         subprocess.run(setup, user=user, cwd=folder, check=True, capture_output=True)
         with (
@@ -97,7 +98,7 @@ def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 _wait_for_postgres(port)
                 yield f"127.0.0.1:{port}"
             finally:
-                server.terminate()
+                server.send_signal(signal.SIGQUIT)  # at once: its data goes, too
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -17,6 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
+from bench.random_release import clicked, write_random_release
+from bench.ranking_process import RankingProcess, start_ranking, stop, until
 from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.channels import open_channel
@@ -25,18 +27,17 @@ from services.common.model_input import encode_user
 from services.common.releases import ReleaseRegistry
 from services.ranking.processes import ray_processes
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
-from tests.integration.ranking_process import RankingProcess, start_ranking, stop, until
-from tests.integration.ranking_release import N_ITEMS, history, write_release
 
 SERVICE = "tandem.ranking.v1.RankingService"
-ENTRANCES = ["haproxy", "fallback", "replica"]
+N_ITEMS = 50
+ENTRANCES = ["port", "fallback_port", "replica_port"]
 
 
 @pytest.fixture(scope="module")
 def active(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The active release of a state that holds a second, inactive one."""
     state = tmp_path_factory.mktemp("state")
-    active = write_release(state / "releases", seed=1)
+    active = write_random_release(state / "releases", N_ITEMS, dimensions=16, seed=1)
     engine = open_database(f"sqlite:///{state / 'tandem.db'}")
     registry = ReleaseRegistry(engine)
     registry.add(active.release_id, {})
@@ -65,27 +66,10 @@ def ranking(systems: tuple[RankingProcess, RankingProcess]) -> RankingProcess:
 @pytest.fixture
 def channel(request: pytest.FixtureRequest, ranking: RankingProcess) -> Iterator[grpc.Channel]:
     """A channel to the entrance named by the parameter; to HAProxy without one."""
-    entrance = getattr(request, "param", "haproxy")
-    port = {
-        "haproxy": lambda: ranking.port,
-        "fallback": lambda: ranking.fallback_port,
-        "replica": lambda: _grpc_port_of_replica(ranking),
-    }[entrance]()
+    entrance = getattr(request, "param", "port")
+    port = getattr(ranking, entrance)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield channel
-
-
-def _grpc_port_of_replica(ranking: RankingProcess) -> int:
-    for port in ranking.replica_listeners():
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            try:
-                health_pb2_grpc.HealthStub(channel).Check(
-                    health_pb2.HealthCheckRequest(service=SERVICE), timeout=1
-                )
-                return port
-            except grpc.RpcError:
-                continue
-    raise AssertionError("the replica serves health checks on none of its ports")
 
 
 def refusal(call: Any, request: Message) -> tuple[grpc.StatusCode, str]:
@@ -99,7 +83,7 @@ def test_scores_equal_the_scorers(channel: grpc.Channel, active: Release) -> Non
     rows = np.array([5, 1, N_ITEMS - 1, 0], dtype=np.int32)
     scorer = TwoTowerScorer(active)
     stub = ranking_pb2_grpc.RankingServiceStub(channel)
-    for user in (history(3, 7, 2), history()):
+    for user in (clicked(3, 7, 2), clicked()):
         response = stub.Rank(
             ranking_pb2.RankRequest(
                 release_id=active.release_id, user=encode_user(user), item_rows=rows.tolist()
@@ -145,7 +129,7 @@ def test_health_and_reflection_are_served(channel: grpc.Channel) -> None:
 def test_a_release_is_prepared_ahead_of_its_activation(
     channel: grpc.Channel, active: Release
 ) -> None:
-    coming = write_release(active.path.parent, seed=2)
+    coming = write_random_release(active.path.parent, N_ITEMS, dimensions=16, seed=2)
     stub = ranking_pb2_grpc.RankingServiceStub(channel)
     request = ranking_pb2.PrepareReleaseRequest(release_id=coming.release_id)
     assert stub.PrepareRelease(request, timeout=20).items == N_ITEMS

@@ -5,6 +5,7 @@ from string import Template
 
 import yaml  # type: ignore[import-untyped]
 from feast import RepoConfig
+from sqlalchemy.pool import NullPool
 
 from services.features.settings import FeaturesSettings
 
@@ -31,7 +32,11 @@ def repo_config(settings: FeaturesSettings) -> RepoConfig:
         FEATURES_REGISTRY_TYPE=settings.registry_type,
         FEATURES_REGISTRY_PATH=settings.registry_path or store_root / "registry.db",
     )
-    return RepoConfig(**yaml.safe_load(text), repo_path=store_root)
+    config = yaml.safe_load(text)
+    if settings.registry_type == "sql":
+        # Read once, then cached for good; Feast would keep its connections open and never end them.
+        config["registry"]["sqlalchemy_config_kwargs"] = {"poolclass": NullPool}
+    return RepoConfig(**config, repo_path=store_root)
 
 
 def _with_defaults(connection: str) -> str:

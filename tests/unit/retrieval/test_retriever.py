@@ -92,9 +92,15 @@ def test_an_unknown_source_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize(
     "quotas",
-    [{"a": Quota(1.1, 1)}, {}, {"a": Quota(0.5, 1), "b": Quota(0.1, 1)}],
-    ids=["more than the whole", "a source without", "one without a source"],
+    [{}, {"a": Quota(0.5, 1), "b": Quota(0.1, 1)}],
+    ids=["a source without", "one without a source"],
 )
 def test_quotas_that_do_not_fit_the_sources_are_refused(quotas: dict[str, Quota]) -> None:
     with pytest.raises(ValueError, match="quotas"):
         Retriever([SourceOf("a", finds(1))], quotas)
+
+
+def test_shares_beyond_the_whole_are_refused() -> None:
+    sources = [SourceOf("a", finds(1)), SourceOf("b", finds(2))]
+    with pytest.raises(ValueError, match="shares sum to more than 1"):
+        Retriever(sources, {"a": Quota(0.6, 1), "b": Quota(0.5, 1)})

@@ -70,7 +70,8 @@ def write_release(root: Path, items: int, seed: int = 0) -> Release:
     rng = np.random.default_rng(seed)
     schema, encoder = FeatureSchema(), MetadataEncoder(("Drama",))
     model = TwoTower(TowerShape(items, encoder.width, dimensions=16, hidden=8), schema).eval()
-    genres, years = [("Drama",)] * items, np.full(items, 1999, dtype=np.int16)
+    genres: list[tuple[str, ...]] = [("Drama",)] * items
+    years = np.full(items, 1999, dtype=np.int16)
     rows = np.arange(items)[:, np.newaxis]
     with ReleaseWriter(root) as writer:
         metadata = encoder.encode(genres, years)
@@ -78,7 +79,8 @@ def write_release(root: Path, items: int, seed: int = 0) -> Release:
         factors = rng.normal(size=(items, FACTORS)).astype(np.float32)
         writer.array(files.ITEM_FACTORS, factors)
         writer.array(files.USER_FACTORS, factors[:3])
-        neighbours = np.where(rows + [1, 2] < items, rows + [1, 2], -1)
+        steps = np.array([1, 2])
+        neighbours = np.where(rows + steps < items, rows + steps, -1)
         neighbours = np.hstack([neighbours, np.full((items, 1), -1)]).astype(np.int32)
         writer.array(files.NEIGHBOUR_ROWS, neighbours)
         scores = np.where(neighbours >= 0, np.array([0.5, 0.25, 0.0]), 0.0).astype(np.float32)

@@ -1,4 +1,5 @@
-"""The ranking service as it runs on one machine: a real process with its own Ray."""
+"""The ranking service as it runs on one machine, a real process with its own Ray, under control of
+a benchmark or a test."""
 
 import os
 import shutil
@@ -19,13 +20,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.ranking.environment import free_ports
 from services.ranking.processes import end_processes, ray_processes
 
+MODULE = "services.ranking"
+
 
 @dataclass(frozen=True)
 class RankingProcess:
     """One running service.
 
     Attributes:
-        driver: `python -m services.ranking`.
+        driver: the process that was started.
         port, fallback_port: HAProxy's and the fallback proxy's.
         marks: environment variables that all its processes carry.
         environment: its settings.
@@ -46,6 +49,14 @@ class RankingProcess:
     def pids(self, name: str) -> list[int]:
         return [pid for found, pid in ray_processes(self.marks) if found == name]
 
+    @property
+    def replica_port(self) -> int:
+        """The replica's own gRPC port, which HAProxy forwards to."""
+        for port in self.replica_listeners():
+            if _is_serving(f"127.0.0.1:{port}"):
+                return port
+        raise LookupError("the replica serves on none of its ports")
+
     def replica_listeners(self) -> list[int]:
         """Every port on which the replica listens."""
         (pid,) = self.pids("ranking")
@@ -53,26 +64,21 @@ class RankingProcess:
         return [c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN]
 
     def wait_until_serving(self, seconds: float = 90) -> None:
-        with grpc.insecure_channel(self.addresses[0]) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+        """Raises `RuntimeError` when the driver ends or the time is up."""
 
-            def serving() -> bool:
-                assert self.driver.poll() is None, self.stderr.read_text()
-                try:
-                    answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
-                except grpc.RpcError:
-                    return False
-                return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+        def serving() -> bool:
+            return self.driver.poll() is not None or _is_serving(self.addresses[0])
 
-            assert until(serving, seconds), self.stderr.read_text()
+        if not until(serving, seconds) or self.driver.poll() is not None:
+            raise RuntimeError(self.stderr.read_text())
 
     def relaunch(self) -> "RankingProcess":
         """Starts the driver anew, as a supervisor would."""
-        return replace(self, driver=_launch(self.environment, self.stderr))
+        return replace(self, driver=_launch(self.environment, self.stderr, MODULE))
 
 
 @contextmanager
-def start_ranking(state: Path) -> Iterator[RankingProcess]:
+def start_ranking(state: Path, module: str = MODULE) -> Iterator[RankingProcess]:
     """Starts the service on free ports over `state`'s releases and database; ends it afterwards."""
     runtime_dir = Path(tempfile.mkdtemp(prefix="rk-", dir="/tmp"))  # short: sockets lie below
     port, fallback_port = free_ports(2)
@@ -85,19 +91,20 @@ def start_ranking(state: Path) -> Iterator[RankingProcess]:
         "RANKING_DATABASE_URL": f"sqlite:///{state / 'tandem.db'}",
     }
     stderr = runtime_dir / "stderr"
-    driver = _launch(environment, stderr)
+    driver = _launch(environment, stderr, module)
     try:
         yield RankingProcess(driver, port, fallback_port, marks, environment, stderr)
     finally:
-        stop(driver)
+        if driver.poll() is None:
+            stop(driver)
         end_processes(runtime_dir)
         shutil.rmtree(runtime_dir)
 
 
-def _launch(environment: dict[str, str], stderr: Path) -> "subprocess.Popen[bytes]":
+def _launch(environment: dict[str, str], stderr: Path, module: str) -> "subprocess.Popen[bytes]":
     with stderr.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "services.ranking"],
+            [sys.executable, "-m", module],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -109,6 +116,16 @@ def stop(driver: "subprocess.Popen[bytes]") -> int:
     """Ends the service with SIGTERM, waits, and returns its exit status."""
     driver.send_signal(signal.SIGTERM)
     return driver.wait(20)
+
+
+def _is_serving(address: str) -> bool:
+    request = health_pb2.HealthCheckRequest(service="tandem.ranking.v1.RankingService")
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def until(check: Callable[[], bool], seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""A small release with a two-tower model, and users for it."""
+"""Releases with random towers: enough where only speed or plumbing matters."""
 
 from pathlib import Path
 
@@ -14,29 +14,35 @@ from models.release import ITEM_FACTORS, ITEM_VECTORS, ITEMS, MODEL, Release, Re
 from models.scorer import FOLDED_COLUMNS, save_towers
 from models.two_tower import TowerShape, TwoTower
 
-N_ITEMS = 50
-_DIMENSIONS = 16
+_N_FACTORS = 20
 
 
-def write_release(root: Path, seed: int) -> Release:
-    """A release of `N_ITEMS` items whose towers and vectors are random."""
+def write_random_release(root: Path, n_items: int, dimensions: int, seed: int) -> Release:
+    """Writes a release whose towers and vectors are random.
+
+    Args:
+        root: folder of releases.
+        n_items: items it holds.
+        dimensions: width of the towers' output.
+        seed: two seeds, two models.
+    """
     root.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    genres: list[tuple[str, ...]] = [("drama",), ("comedy", "drama")] * (N_ITEMS // 2)
-    years = np.full(N_ITEMS, 2001, dtype=np.int16)
+    genres: list[tuple[str, ...]] = [("comedy", "drama")[: 1 + row % 2] for row in range(n_items)]
+    years = np.full(n_items, 2001, dtype=np.int16)
     encoder = MetadataEncoder.fit(genres)
-    shape = TowerShape(N_ITEMS, encoder.width, dimensions=_DIMENSIONS)
+    shape = TowerShape(n_items, encoder.width, dimensions=dimensions)
     model = TwoTower(shape, FeatureSchema())
-    vectors = rng.standard_normal((N_ITEMS, _DIMENSIONS + FOLDED_COLUMNS)).astype(np.float32)
+    vectors = rng.standard_normal((n_items, dimensions + FOLDED_COLUMNS)).astype(np.float32)
     with ReleaseWriter(root) as writer:
         writer.table(ITEMS, _items(genres, years))
         writer.array(ITEM_VECTORS, vectors)
-        writer.array(ITEM_FACTORS, rng.standard_normal((N_ITEMS, 20)).astype(np.float32))
+        writer.array(ITEM_FACTORS, rng.standard_normal((n_items, _N_FACTORS)).astype(np.float32))
         save_towers(writer.path / MODEL, model, encoder)
         return writer.commit(
             cut_off=0.0,
-            n_items=N_ITEMS,
+            n_items=n_items,
             n_users=0,
             n_events=0,
             feature_schema=model.schema.fingerprint,
@@ -48,7 +54,7 @@ def write_release(root: Path, seed: int) -> Release:
 def _items(genres: list[tuple[str, ...]], years: NDArray[np.int16]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "item_id": [f"item-{row}" for row in range(N_ITEMS)],
+            "item_id": [f"item-{row}" for row in range(len(years))],
             "title": "",
             "genres": genres,
             "year": years,
@@ -58,7 +64,7 @@ def _items(genres: list[tuple[str, ...]], years: NDArray[np.int16]) -> pd.DataFr
     )
 
 
-def history(*rows: int) -> UserHistory:
+def clicked(*rows: int) -> UserHistory:
     """A user who clicked the rows one minute apart."""
     n = len(rows)
     return UserHistory(
