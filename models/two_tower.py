@@ -13,6 +13,7 @@ from torch.nn import functional
 from models.features import FeatureSchema, UserTensors
 
 RESIDUAL_SCALE = 0.3
+"""Size of the networks' corrections, relative to the vectors they correct."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ def _residual(inputs: int, shape: TowerShape, dropout: float = 0.0) -> nn.Sequen
     last = nn.Linear(shape.hidden, shape.dimensions)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(
-        nn.Linear(inputs, shape.hidden), nn.ReLU(), nn.Dropout(dropout), last
-    )
+    return nn.Sequential(nn.Linear(inputs, shape.hidden), nn.ReLU(), nn.Dropout(dropout), last)
 
 
 class UserTower(nn.Module):
@@ -60,7 +59,7 @@ class UserTower(nn.Module):
         base = functional.normalize(pools[:, 0], dim=-1)
         refined = functional.rms_norm(pools, pools.shape[-1:], eps=1e-6).flatten(1)
         correction: Tensor = self.residual(torch.cat([refined, users.context], dim=1))
-        return base + RESIDUAL_SCALE * correction
+        return base + RESIDUAL_SCALE * correction / correction.shape[1] ** 0.5
 
     def pools(self, users: UserTensors) -> Tensor:
         """(b, p, d) weighted means of context vectors, one a decay; the last item comes last."""
@@ -82,6 +81,7 @@ class UserTower(nn.Module):
 class ItemTower(nn.Module):
     """Refines an item's target vector by its metadata, and stands in for an item without events."""
 
+    scale: Tensor
     known: Tensor
     prior: Tensor
     cold_bias: Tensor
@@ -93,6 +93,7 @@ class ItemTower(nn.Module):
         self.target = nn.Embedding(shape.n_items, shape.dimensions)
         self.bias = nn.Parameter(torch.zeros(shape.n_items))
         self.residual = _residual(shape.dimensions + shape.metadata, shape)
+        self.register_buffer("scale", torch.zeros(()))
         self.register_buffer("known", torch.ones(shape.n_items, dtype=torch.bool))
         self.register_buffer("prior", torch.zeros(shape.n_items))
         self.register_buffer("cold_bias", torch.zeros(()))
@@ -103,7 +104,7 @@ class ItemTower(nn.Module):
         """(n, d) item vectors from (n, d) target vectors and (n, m) metadata."""
         refined = functional.rms_norm(target, target.shape[-1:], eps=1e-6)
         correction: Tensor = self.residual(torch.cat([refined, metadata], dim=1))
-        return target + RESIDUAL_SCALE * correction
+        return target + self.scale * correction
 
     def cold_targets(self, metadata: Tensor) -> Tensor:
         """(n, d) target vectors that metadata alone suggests, by ridge regression."""

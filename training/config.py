@@ -64,7 +64,7 @@ class TowerConfig:
     learning_rate: float = 2e-3
     factor_learning_rate: float = 0.0
     weight_decay: float = 0.01
-    batch: int = 1024
+    batch: int = 2048
     full_softmax_items: int = 10_000
     negatives: int = 2_048
     refit: bool = True

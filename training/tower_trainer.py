@@ -14,7 +14,7 @@ from models.popularity import popularity
 from models.release import Items
 from models.scorer import TowerScorer
 from models.transitions import factorize, transition_affinity, transition_counts
-from models.two_tower import TowerShape, TwoTower
+from models.two_tower import RESIDUAL_SCALE, TowerShape, TwoTower
 from training.config import TowerConfig, TrainingConfig
 from training.sequences import EventSequences
 from training.softmax import FullSoftmaxLoss, matmul_precision, sampled_softmax_loss
@@ -110,6 +110,7 @@ class TowerTrainer:
         item.target.weight.copy_(torch.from_numpy(start.target))
         item.known.fill_(False)
         item.known[torch.from_numpy(self._known)] = True
+        item.scale.copy_(RESIDUAL_SCALE * item.target.weight[item.known].square().mean().sqrt())
         metadata, target = self._metadata[item.known], item.target.weight[item.known]
         ridge = _COLD_RIDGE * torch.eye(metadata.shape[1])
         item.metadata_to_target.copy_(
@@ -167,8 +168,10 @@ class TowerTrainer:
         item, metadata = self._model.item, self._metadata[rows]
         dropped = torch.rand(len(rows), 1, generator=self._generator) < self._config.item_dropout
         target = torch.where(dropped, item.cold_targets(metadata), item.target.weight[rows])
-        vectors: Tensor = item(target, metadata)
-        return vectors
+        low = self._precision == torch.bfloat16
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            vectors: Tensor = item(target, metadata)
+        return vectors.float()
 
     def _full_loss(self, users: Tensor, targets: NDArray[np.int32]) -> Tensor:
         known = torch.from_numpy(self._known).long()

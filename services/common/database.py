@@ -1,11 +1,15 @@
 """Opens the database: SQLite in WAL mode on one machine, PostgreSQL on many. One code path."""
 
+import time
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 metadata = MetaData()
 """All tables of the database register here."""
+
+_ATTEMPTS = 5
 
 
 def open_database(url: str) -> Engine:
@@ -26,8 +30,19 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
     else:
         engine = create_engine(url, pool_pre_ping=True)
-    metadata.create_all(engine)
+    _create_tables(engine)
     return engine
+
+
+def _create_tables(engine: Engine) -> None:
+    """Creates what is missing; other processes that start at the same time may be faster."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return metadata.create_all(engine)
+        except (IntegrityError, OperationalError, ProgrammingError) as error:
+            failure = error
+            time.sleep(0.2)
+    raise failure
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

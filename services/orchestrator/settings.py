@@ -27,7 +27,7 @@ class OrchestratorSettings(ServiceSettings):
     diversity_weight: float = Field(default=0.05, ge=0, le=1)
     """Weight of dissimilarity in maximal marginal relevance; 0 keeps the ranking order."""
 
-    genre_weight: float = Field(default=2.0, ge=0)
+    genre_weight: float = Field(default=6.0, ge=0)
     """How much genres count for users with few events, in standard deviations of the scores."""
 
     release_poll_seconds: float = Field(default=1.0, gt=0)

@@ -35,6 +35,7 @@ def build(args: dict[str, str]) -> Application:
             min_replicas=settings.min_replicas,
             max_replicas=settings.max_replicas,
             target_ongoing_requests=settings.target_ongoing_requests,
+            # Deprecated, yet the only knob that Ray 2.60 obeys; its replacements are read nowhere.
             metrics_interval_s=settings.metrics_interval_seconds,
             look_back_period_s=4 * settings.metrics_interval_seconds,
             upscale_delay_s=settings.upscale_delay_seconds,

@@ -10,6 +10,7 @@ from ray import serve
 from ray.serve.grpc_util import RayServegRPCContext
 
 from services.common.errors import DomainError, NotFound
+from services.common.telemetry import REQUEST_ID_HEADER, request_id
 from services.ranking.settings import RankingSettings
 from tandem.ranking.v1 import ranking_pb2
 
@@ -31,13 +32,13 @@ class RankingDeployment:
     async def Rank(
         self, request: ranking_pb2.RankRequest, grpc_context: RayServegRPCContext
     ) -> ranking_pb2.RankResponse:
-        with _errors_as_status(grpc_context):
+        with _call(grpc_context):
             return await self._replica.servicer.Rank(request, grpc_context)
 
     async def PrepareRelease(
         self, request: ranking_pb2.PrepareReleaseRequest, grpc_context: RayServegRPCContext
     ) -> ranking_pb2.PrepareReleaseResponse:
-        with _errors_as_status(grpc_context):
+        with _call(grpc_context):
             response = await self._replica.servicer.PrepareRelease(request, grpc_context)
             await self._prepare_all_replicas(request.release_id)
             return response
@@ -46,7 +47,7 @@ class RankingDeployment:
         self, request: health_pb2.HealthCheckRequest, grpc_context: RayServegRPCContext
     ) -> health_pb2.HealthCheckResponse:
         """`grpc.health.v1.Health/Check`: a replica that answers is ready."""
-        with _errors_as_status(grpc_context):
+        with _call(grpc_context):
             if request.service not in ("", GRPC_SERVICE):
                 raise NotFound(f"service: no service {request.service!r}")
             return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
@@ -81,8 +82,9 @@ class CallFailed(Exception):
 
 
 @contextmanager
-def _errors_as_status(context: RayServegRPCContext) -> Iterator[None]:
-    """Answers domain errors with their status and text, others with INTERNAL and no text."""
+def _call(context: RayServegRPCContext) -> Iterator[None]:
+    """Takes over the request id; answers errors as `services.common.interceptors` does."""
+    request_id.set(dict(context.invocation_metadata()).get(REQUEST_ID_HEADER, ""))
     try:
         yield
     except DomainError as error:

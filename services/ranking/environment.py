@@ -45,7 +45,6 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
         "DIRECT_INGRESS_MIN_HTTP_PORT": first_http,
         "DIRECT_INGRESS_MAX_HTTP_PORT": first_http + REPLICA_PORTS,
         "DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": 1,
-        "REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": settings.metrics_interval_seconds,
     }
     return {
         **{f"RAY_SERVE_{name}": str(value) for name, value in serve.items()},
@@ -54,6 +53,7 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",
+        "RAY_COLOR_PREFIX": "0",
         # Off, Ray listens on all interfaces even when its address is 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }

@@ -10,7 +10,9 @@ done
 # Statistics and metrics on loopback only, not on all interfaces.
 # No replica: 503, which gRPC clients read as UNAVAILABLE, at once. Not HTTP 500, nor NOT_FOUND, nor
 # a wait in the fallback proxy, which clients reach by its own address.
+# A refused connection is tried again, on another replica if there is one, after this time at most.
 sed -i \
+    -e 's/^\( *timeout connect \).*/\1100ms/' \
     -e 's/^\( *bind \)\*\{0,1\}:/\1127.0.0.1:/' \
     -e '/^ *errorfile 50[234] /d' \
     -e '/^ *server .* backup$/d' \

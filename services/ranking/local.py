@@ -78,7 +78,6 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
             num_gpus=0,
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
-            log_to_driver=False,
             namespace=serve.__name__,
             _temp_dir=str(settings.runtime_dir / "ray"),
             _node_ip_address=settings.host,

@@ -1,6 +1,8 @@
 """What a replica consists of: the releases in memory, and the servicer that scores with them."""
 
 import logging
+import sys
+from contextlib import redirect_stderr
 
 import torch
 
@@ -26,7 +28,9 @@ class Replica:
     """
 
     def __init__(self, settings: RankingSettings) -> None:
-        configure_logging("ranking", settings.log_level)
+        # Ray Serve sends stderr to a buffered file of its own; the driver shows the process's.
+        with redirect_stderr(sys.__stderr__):
+            configure_logging("ranking", settings.log_level)
         # One request uses one core; other cores are for other replicas.
         torch.set_num_threads(1)
         self._settings = settings

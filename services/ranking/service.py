@@ -28,6 +28,7 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     ) -> ranking_pb2.RankResponse:
         release = await self._releases.get(request.release_id)
         rows = np.array(request.item_rows, dtype=np.int64)
+        # In a thread, so that the calls that wait are counted: Ray Serve scales and sheds by them.
         loop = asyncio.get_running_loop()
         scores = await loop.run_in_executor(
             self._executor, release.score, _user(request.user), rows
