@@ -42,7 +42,7 @@ class FloorServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         events = events[events["item_id"].isin(row_of.keys())]
         self._events = {
             str(user): (
-                part["item_id"].map(row_of).to_numpy(np.int32),
+                np.array([row_of[item] for item in part["item_id"]], np.int32),
                 part["kind"].to_numpy(np.int8),
                 part["timestamp"].to_numpy(np.float64),
                 part["value"].to_numpy(np.float32),

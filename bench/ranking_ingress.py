@@ -34,6 +34,7 @@ _HISTORY = 50
 _WARM_UP = 100
 _CLIENTS = 16
 _TIMEOUT_SECONDS = 30.0
+_ONE_REPLICA = {"RANKING_MAX_REPLICAS": "1"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Cost:
 @click.option("--requests", type=click.IntRange(100, 100_000), default=2_000, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def main(requests: int, as_json: bool) -> None:
-    """Measures calls that score 500 candidates for a user with 50 events."""
+    """Measures calls that score 500 candidates for a user with 50 events, with one replica."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         costs = measure(Path(folder), requests)
     if as_json:
@@ -80,12 +81,12 @@ def measure(state: Path, requests: int) -> dict[str, Cost]:
     costs = {}
     with _plain(releases) as port:
         costs["plain grpc.aio server"] = cost_of(port)
-    with start_ranking(state) as ranking:
+    with start_ranking(state, _ONE_REPLICA) as ranking:
         ranking.wait_until_serving()
         costs["replica's own port"] = cost_of(ranking.replica_port)
         costs["HAProxy"] = cost_of(ranking.port)
         costs["fallback proxy"] = cost_of(ranking.fallback_port)
-    with start_ranking(state, "bench.ranking_default_proxy") as ranking:
+    with start_ranking(state, _ONE_REPLICA, "bench.ranking_default_proxy") as ranking:
         ranking.wait_until_serving()
         costs["default proxy"] = cost_of(ranking.port)
     return costs
@@ -143,7 +144,7 @@ def _plain(releases: Path) -> Iterator[int]:
 
 
 def _table(costs: dict[str, Cost]) -> Table:
-    table = Table("entrance", "p50 ms", "p99 ms", "calls/s, 16 clients", "p99 ms, 16 clients")
+    table = Table("entrance", "p50 ms", "p99 ms", "calls/s (16)", "p99 ms (16)")
     for name, cost in costs.items():
         table.add_row(name, *(f"{value:,.1f}" for value in asdict(cost).values()))
     return table

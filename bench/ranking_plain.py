@@ -11,7 +11,7 @@ import torch
 from grpc import aio
 
 from models.scorer import TwoTowerScorer
-from services.ranking.release_cache import ReleaseCache
+from services.common.release_cache import ReleaseCache
 from services.ranking.scoring import load_release
 from services.ranking.service import RankingServicer
 from tandem.ranking.v1 import ranking_pb2_grpc

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,8 +78,16 @@ class RankingProcess:
 
 
 @contextmanager
-def start_ranking(state: Path, module: str = MODULE) -> Iterator[RankingProcess]:
-    """Starts the service on free ports over `state`'s releases and database; ends it afterwards."""
+def start_ranking(
+    state: Path, settings: Mapping[str, str] | None = None, module: str = MODULE
+) -> Iterator[RankingProcess]:
+    """Starts the service on free ports over `state`'s releases and database; ends it afterwards.
+
+    Args:
+        state: folder of `releases` and `tandem.db`.
+        settings: further variables `RANKING_*`.
+        module: what to run.
+    """
     runtime_dir = Path(tempfile.mkdtemp(prefix="rk-", dir="/tmp"))  # short: sockets lie below
     port, fallback_port = free_ports(2)
     marks = {"TANDEM_STATE": str(state), "RANKING_RUNTIME_DIR": str(runtime_dir)}
@@ -89,6 +97,7 @@ def start_ranking(state: Path, module: str = MODULE) -> Iterator[RankingProcess]
         "RANKING_FALLBACK_PORT": str(fallback_port),
         "RANKING_RELEASE_ROOT": str(state / "releases"),
         "RANKING_DATABASE_URL": f"sqlite:///{state / 'tandem.db'}",
+        **(settings or {}),
     }
     stderr = runtime_dir / "stderr"
     driver = _launch(environment, stderr, module)

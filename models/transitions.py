@@ -47,13 +47,13 @@ def transition_counts(
         (n, n) float32; no self-transitions.
     """
     user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    total: csr_array = csr_array((n_items, n_items), dtype=np.float32)
+    total = coo_array((n_items, n_items), dtype=np.float32).tocsr()
     for lag in range(1, min(lags, len(rows) - 1) + 1):
         source, target = rows[:-lag], rows[lag:]
         valid = (user[:-lag] == user[lag:]) & (source != target)
         weights = np.full(int(valid.sum()), decay ** (lag - 1), dtype=np.float32)
         pairs = coo_array((weights, (source[valid], target[valid])), shape=(n_items, n_items))
-        total = csr_array((total + pairs).tocsr())
+        total = (total + pairs.tocsr()).tocsr()
     return total
 
 

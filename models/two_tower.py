@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from models.features import FeatureSchema, UserTensors
 
-RESIDUAL_SCALE = 0.3
-"""Size of the networks' corrections, relative to the vectors they correct."""
+RESIDUAL_SCALE = 1.0
+"""Size of a correction of unit elements, relative to the vector it corrects."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def _residual(inputs: int, shape: TowerShape, dropout: float = 0.0) -> nn.Sequen
 class UserTower(nn.Module):
     """Pools the context vectors of recent events by position and refines the shortest pool."""
 
+    scale: float
+
     def __init__(self, shape: TowerShape, schema: FeatureSchema) -> None:
         super().__init__()
         # A decay of zero pools the last item alone.
@@ -52,6 +54,7 @@ class UserTower(nn.Module):
         self.context = nn.Embedding(shape.n_items, shape.dimensions)
         inputs = (len(schema.decays) + 1) * shape.dimensions + len(schema.context_names)
         self.residual = _residual(inputs, shape, shape.dropout)
+        self.scale = RESIDUAL_SCALE / shape.dimensions**0.5  # the base has length one
 
     def forward(self, users: UserTensors) -> Tensor:
         """(b, d) user vectors, before temperature; zero base for an empty history."""
@@ -59,7 +62,8 @@ class UserTower(nn.Module):
         base = functional.normalize(pools[:, 0], dim=-1)
         refined = functional.rms_norm(pools, pools.shape[-1:], eps=1e-6).flatten(1)
         correction: Tensor = self.residual(torch.cat([refined, users.context], dim=1))
-        return base + RESIDUAL_SCALE * correction / correction.shape[1] ** 0.5
+        refined_base: Tensor = base + self.scale * correction
+        return refined_base
 
     def pools(self, users: UserTensors) -> Tensor:
         """(b, p, d) weighted means of context vectors, one a decay; the last item comes last."""

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from models.errors import ReportedError
-
 from models.release import Items
 
 EVENT_COLUMNS = ["user_id", "item_id", "kind", "value", "timestamp", "region"]

@@ -72,9 +72,10 @@ class Identifier(Field):
 
 @dataclass(frozen=True)
 class Number(Field):
-    """A finite number; empty means zero when the field allows it."""
+    """A finite number from 0 to `high`; empty means zero when the field allows it."""
 
     may_be_empty: bool = False
+    high: float = math.inf
 
     def check(self, text: str) -> str | None:
         if not text and self.may_be_empty:
@@ -83,13 +84,16 @@ class Number(Field):
             value = float(text)
         except ValueError:
             return f"{text!r} is not a number"
-        return None if math.isfinite(value) else f"{text!r} is not finite"
+        if not math.isfinite(value):
+            return f"{text!r} is not finite"
+        return None if 0 <= value <= self.high else f"{text} is not within 0 and {self.high:g}"
 
     def convert(self, column: Any) -> Any:
         if self.may_be_empty:
             column = pc.if_else(pc.equal(column, ""), "0", column)
         values = pc.cast(column, pa.float64())
-        if not np.isfinite(values.to_numpy(zero_copy_only=False)).all():
+        numbers = values.to_numpy(zero_copy_only=False)
+        if not (np.isfinite(numbers) & (numbers >= 0) & (numbers <= self.high)).all():
             raise ValueError(self.name)
         return values
 

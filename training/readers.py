@@ -4,6 +4,7 @@ A MovieLens directory holds `ratings.csv` and `movies.csv`. A general log holds 
 optionally `items` and `users`, each as `.csv` or `.parquet`.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,17 @@ from training.data import DataError, InteractionData, SkippedRow, assemble, empt
 from training.fields import Flag, Identifier, Kind, Number, Text, Time
 from training.tables import line_numbers, read_header, read_table
 
-_RATINGS = (Identifier("userId"), Identifier("movieId"), Number("rating"), Time("timestamp"))
+log = logging.getLogger(__name__)
+
+_MAX_STARS = 10.0
+_MAX_YEAR = 9_999.0
+
+_RATINGS = (
+    Identifier("userId"),
+    Identifier("movieId"),
+    Number("rating", high=_MAX_STARS),
+    Time("timestamp"),
+)
 _MOVIES = (Identifier("movieId"), Text("title"), Text("genres"))
 _EVENTS = (
     Identifier("user_id"),
@@ -29,7 +40,7 @@ _ITEMS = (
     Identifier("item_id"),
     Text("title", required=False),
     Text("genres", required=False),
-    Number("year", required=False, may_be_empty=True),
+    Number("year", required=False, may_be_empty=True, high=_MAX_YEAR),
     Flag("adult", required=False),
     Flag("available", required=False, default=True),
 )
@@ -39,7 +50,6 @@ _USERS = (
     Text("friends", required=False),
 )
 _NO_GENRES = "(no genres listed)"
-_REPORTED = 1_000  # skipped rows named one by one; all are counted
 
 
 def read(directory: Path, also: Sequence[Path] = ()) -> InteractionData:
@@ -92,6 +102,9 @@ def _without_duplicates(frame: pd.DataFrame, path: Path, skipped: list[SkippedRo
     repeated = frame.duplicated().to_numpy()
     if repeated.any():
         lines = line_numbers(path, np.flatnonzero(repeated))
+        log.warning(
+            "%s:%d: %d repeated rows skipped, this is the first", path, lines[0], len(lines)
+        )
         skipped.extend(SkippedRow(str(path), line, "exact duplicate of a row") for line in lines)
     return frame[~repeated]
 

@@ -42,12 +42,12 @@ def read_table(path: Path, fields: Sequence[Field]) -> pd.DataFrame:
     try:
         blocks = _parquet_blocks if path.suffix == ".parquet" else _csv_blocks
         tables = [_convert(block, present) for block in blocks(path, present)]
-        table = pa.concat_tables(tables).unify_dictionaries()
+        table = pa.concat_tables(tables).unify_dictionaries() if tables else pa.table({})
     except (pa.ArrowException, ValueError) as error:
         _diagnose(path, present, header)
         raise DataError(path, " ".join(str(error).split())) from None
     if not len(table):
-        raise DataError(path, "holds no rows")
+        raise DataError(path, "holds no rows", line=1)
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -62,6 +62,8 @@ def read_header(path: Path) -> list[str]:
         if path.suffix == ".parquet":
             return list(pa_parquet.read_schema(path).names)
         for _line, texts in _records(path):
+            if _broken_text(texts) is not None:
+                raise DataError(path, "is not UTF-8", line=1)
             return [text.strip() for text in texts]
     except FileNotFoundError:
         raise DataError(path, "no such file") from None
@@ -145,13 +147,23 @@ def _diagnose(path: Path, fields: Sequence[Field], header: list[str]) -> None:
     records = _records(path)
     next(records)
     for line, texts in records:
-        if any("\udc80" <= letter <= "\udcff" for text in texts for letter in text):
-            broken = next(i for i, text in enumerate(texts) if not text.isprintable())
+        broken = _broken_text(texts)
+        if broken is not None:
             name = header[broken] if broken < len(header) else None
             raise DataError(path, "is not UTF-8", line=line, field=name)
         if len(texts) != len(header):
-            raise DataError(path, f"{len(texts)} fields, expected {len(header)}", line=line)
+            raise DataError(
+                path, f"has {len(texts)} fields, the header names {len(header)}", line=line
+            )
         _check(path, line, fields, [texts[i] for i in place])
+
+
+def _broken_text(texts: Sequence[str]) -> int | None:
+    """Position of the first text with bytes that are not UTF-8."""
+    for place, text in enumerate(texts):
+        if any("\udc80" <= letter <= "\udcff" for letter in text):
+            return place
+    return None
 
 
 def _check(path: Path, line: int, fields: Sequence[Field], texts: Sequence[str]) -> None:

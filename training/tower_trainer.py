@@ -61,13 +61,16 @@ class TowerTrainer:
         """Trains on every window once."""
         self._model.train()
         order = self._rng.permutation(self._windows)
-        for done in range(self._steps_a_pass):
-            batch = order[done * self._config.batch : (done + 1) * self._config.batch]
-            self._decay_learning_rate()
-            self._optimizer.zero_grad()
-            self._loss(batch).backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            progress(done + 1, self._steps_a_pass)
+        with torch.random.fork_rng(devices=[]):
+            for done in range(self._steps_a_pass):
+                # Dropout knows no generator of its own; the seed makes it this run's and step's.
+                torch.manual_seed(self._config.seed * 1_000_003 + self._step)
+                batch = order[done * self._config.batch : (done + 1) * self._config.batch]
+                self._decay_learning_rate()
+                self._optimizer.zero_grad()
+                self._loss(batch).backward()  # type: ignore[no-untyped-call]
+                self._optimizer.step()
+                progress(done + 1, self._steps_a_pass)
 
     @torch.no_grad()
     def snapshot(self) -> TowerScorer:

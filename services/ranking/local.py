@@ -4,10 +4,12 @@ import fcntl
 import logging
 import shutil
 import signal
-import threading
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import psutil
 import ray
@@ -31,22 +33,30 @@ class LocalError(Exception):
 
 
 def run(settings: RankingSettings) -> None:
-    """Serves until SIGTERM or SIGINT, then ends every process it started.
+    """Serves until SIGTERM or SIGINT, then ends every process it started and raises `SystemExit`.
 
     The variables of `environment.ray_environment` must be set already.
 
     Raises:
-        LocalError: the runtime folder is in use, or Ray died.
+        LocalError: the runtime folder or a port is in use, or Ray died.
     """
-    stopping = threading.Event()
+    _on_signals(_exit)
     with _only_user(settings.runtime_dir), _own_ray(settings):
-        # After Ray, which installs a handler of its own.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+        _on_signals(_exit)  # again: Ray installs handlers of its own
         _deploy(settings)
         log.info("serving", extra={"address": f"{settings.host}:{settings.port}"})
-        while not stopping.wait(WATCH_SECONDS):
+        while True:
+            time.sleep(WATCH_SECONDS)
             _check_alive()
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 @contextmanager
@@ -71,6 +81,7 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
     for folder in ("ray", "ha"):
         shutil.rmtree(settings.runtime_dir / folder, ignore_errors=True)
     (settings.runtime_dir / "ha").mkdir()
+    _check_free(settings.host, (settings.port, settings.fallback_port))
     try:
         ray.init(
             address="local",  # never joins a Ray that runs already
@@ -78,13 +89,13 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
             num_gpus=0,
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
-            namespace=serve.__name__,
             _temp_dir=str(settings.runtime_dir / "ray"),
             _node_ip_address=settings.host,
             _metrics_export_port=settings.metrics_port or None,
         )
         yield
     finally:
+        _on_signals(signal.SIG_IGN)
         # Before Ray's own shutdown, which waits for each of them in turn.
         end_processes(settings.runtime_dir)
         ray.shutdown()
@@ -101,7 +112,20 @@ def _deploy(settings: RankingSettings) -> None:
             request_timeout_s=settings.default_deadline_seconds,
         ),
     )
-    serve.run(build({}), name=NAME)
+    try:
+        serve.run(build({}), name=NAME)
+    except RuntimeError as error:
+        raise LocalError(f"the replicas do not start: {error}") from error
+
+
+def _check_free(host: str, ports: Sequence[int]) -> None:
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise LocalError(f"{host}:{port}: {error.strerror}") from None
 
 
 def _check_alive() -> None:

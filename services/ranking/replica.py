@@ -9,9 +9,9 @@ import torch
 from models.release import ReleaseError
 from models.scorer import TwoTowerScorer
 from services.common.database import open_database
+from services.common.release_cache import ReleaseCache
 from services.common.releases import ReleaseRegistry
 from services.common.telemetry import configure_logging
-from services.ranking.release_cache import ReleaseCache
 from services.ranking.scoring import LoadedRelease, load_release
 from services.ranking.service import RankingServicer
 from services.ranking.settings import RankingSettings

@@ -9,7 +9,8 @@ from models.events import EventKind
 from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
-from services.ranking.release_cache import ReleaseCache
+from services.common.release_cache import ReleaseCache
+from services.ranking.scoring import LoadedRelease
 from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 
@@ -19,7 +20,7 @@ _KINDS = frozenset(int(kind) for kind in EventKind)
 class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     """Serves `tandem.ranking.v1.RankingService`, on Ray Serve or on any other gRPC server."""
 
-    def __init__(self, releases: ReleaseCache) -> None:
+    def __init__(self, releases: ReleaseCache[LoadedRelease]) -> None:
         self._releases = releases
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="scorer")
 

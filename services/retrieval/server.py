@@ -10,10 +10,11 @@ from grpc import aio
 
 from services.common.database import open_database
 from services.common.errors import Unavailable
+from services.common.release_cache import ReleaseCache
 from services.common.releases import ReleaseRegistry
 from services.retrieval.index import MilvusIndex
 from services.retrieval.index_kinds import IndexPolicy
-from services.retrieval.loaded import LoadedRelease, LoadedReleases, load_release
+from services.retrieval.loaded import LoadedRelease, load_release
 from services.retrieval.merge import Quota
 from services.retrieval.retriever import Retriever
 from services.retrieval.service import RetrievalServicer
@@ -75,11 +76,11 @@ class RetrievalService:
             token=settings.milvus_token.get_secret_value(),
             policy=IndexPolicy(settings.index_kind, settings.flat_up_to, settings.least_recall),
         )
-        self._releases = LoadedReleases(
+        self._releases = ReleaseCache(
             partial(load_release, settings.release_root),
-            most=settings.releases_held,
+            settings.releases_held,
             on_load=self._hold,
-            on_evict=index.forget,
+            on_drop=index.forget,
         )
         retriever = Retriever(candidate_sources(index), {**QUOTAS, **settings.quotas})
         retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(

@@ -6,7 +6,8 @@ from grpc import aio
 
 from services.common.deadlines import Budget
 from services.common.errors import NotFound
-from services.retrieval.loaded import LoadedReleases
+from services.common.release_cache import ReleaseCache
+from services.retrieval.loaded import LoadedRelease
 from services.retrieval.messages import (
     MOST_CANDIDATES,
     MOST_NEIGHBOURS,
@@ -29,7 +30,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
     def __init__(
         self,
-        releases: LoadedReleases,
+        releases: ReleaseCache[LoadedRelease],
         index: VectorIndex,
         retriever: Retriever,
         settings: RetrievalSettings,

@@ -237,7 +237,7 @@ def test_sigterm_leaves_no_process_and_a_restart_cleans_up_after_sigkill(
     other.driver.wait()
     assert [left for left in orphans if _is_running(left)], "nothing to clean up"
     restarted = other.relaunch()
-    assert until(lambda: not any(map(_is_running, orphans)), 20)
+    assert until(lambda: not any(map(_is_running, orphans)), 30)
     restarted.wait_until_serving()
     assert stop(restarted.driver) == 0
 

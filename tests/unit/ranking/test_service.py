@@ -7,7 +7,7 @@ import pytest
 
 from services.common.errors import InvalidArgument
 from services.common.model_input import encode_user
-from services.ranking.release_cache import ReleaseCache
+from services.common.release_cache import ReleaseCache
 from services.ranking.scoring import LoadedRelease, load_release
 from services.ranking.service import RankingServicer
 from tandem.model.v1 import model_pb2

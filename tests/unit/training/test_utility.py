@@ -1,16 +1,14 @@
-import numpy as np
-import pandas as pd
 import pytest
 
 from models.events import EventKind
+from tests.unit.training.logs import sequences
 from training.utility import UtilityWeights, composite_utility
 
 
 def utility(*events: tuple[EventKind, float], weights: UtilityWeights | None = None) -> float:
     """Composite utility of one user and item."""
-    frame = pd.DataFrame(events, columns=["kind", "value"]).astype({"kind": "int8"})
-    zeros = np.zeros(len(frame), np.int64)
-    return float(composite_utility(zeros, zeros, frame, (1, 1), weights)[0, 0])
+    log = sequences([(0, kind, value) for kind, value in events])
+    return float(composite_utility(log, 1, weights)[0, 0])
 
 
 def test_the_formula() -> None:
@@ -35,10 +33,15 @@ def test_the_last_rating_counts_and_hours_add_up() -> None:
 
 def test_a_dislike_or_hide_leaves_nothing() -> None:
     assert utility((EventKind.SHARE, 0.0), (EventKind.DISLIKE, 0.0)) == 0
-    assert utility((EventKind.HIDE, 0.0)) == 0
+    assert utility((EventKind.HIDE, 0.0), (EventKind.LIKE, 0.0)) == 0
 
 
 def test_weights_are_configuration() -> None:
-    weights = UtilityWeights({EventKind.CLICK: 3.0}, largest=2.0)
-    assert utility((EventKind.CLICK, 0.0), weights=weights) == 2
+    weights = UtilityWeights(click=3.0, like=0.0)
+    assert utility((EventKind.CLICK, 0.0), weights=weights) == 3
     assert utility((EventKind.LIKE, 0.0), weights=weights) == 0
+
+
+def test_users_and_items_are_kept_apart() -> None:
+    log = sequences([(0, EventKind.LIKE, 0.0), (1, EventKind.SHARE, 0.0)], [(1, EventKind.HIDE, 0)])
+    assert composite_utility(log, 2).toarray().tolist() == [[2, 5], [0, 0]]

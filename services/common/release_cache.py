@@ -1,4 +1,4 @@
-"""The releases a replica holds in memory."""
+"""The releases a service holds in memory, each in the form that the service needs."""
 
 import asyncio
 import logging
@@ -6,17 +6,29 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
 
 from models.release import ReleaseError
 from services.common.errors import FailedPrecondition
-from services.ranking.scoring import LoadedRelease
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 log = logging.getLogger(__name__)
 
 
-class ReleaseCache:
+class HasReleaseId(Protocol):
+    @property
+    def release_id(self) -> str: ...
+
+
+Loaded = TypeVar("Loaded", bound=HasReleaseId)
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+class ReleaseCache(Generic[Loaded]):
     """Loads releases on demand and keeps the most recently used ones.
 
     Loading runs in a thread, one release at a time; calls that want the same release share one
@@ -25,16 +37,26 @@ class ReleaseCache:
     Args:
         load: opens a release by its id; blocks; raises `ReleaseError` when it cannot.
         capacity: releases that are kept.
+        on_load: called with a release that was loaded.
+        on_drop: called with the id of a release that was let go.
     """
 
-    def __init__(self, load: Callable[[str], LoadedRelease], capacity: int) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Loaded],
+        capacity: int,
+        on_load: Callable[[Loaded], None] = _nothing,
+        on_drop: Callable[[str], None] = _nothing,
+    ) -> None:
         self._load = load
         self._capacity = capacity
-        self._loaded: OrderedDict[str, LoadedRelease] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[LoadedRelease]] = {}
+        self._on_load = on_load
+        self._on_drop = on_drop
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[Loaded]] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="release-loader")
 
-    async def get(self, release_id: str) -> LoadedRelease:
+    async def get(self, release_id: str) -> Loaded:
         """A release, from memory if it is there.
 
         Raises:
@@ -50,28 +72,25 @@ class ReleaseCache:
         if loading is None:
             loading = asyncio.create_task(self._load_and_keep(release_id))
             self._loading[release_id] = loading
-            loading.add_done_callback(lambda done: self._forget(release_id, done))
+            loading.add_done_callback(lambda _: self._loading.pop(release_id))
         try:
             # Shielded: a caller whose deadline passes must not cancel the load of the others.
             return await asyncio.shield(loading)
-        except ReleaseError as error:
-            raise FailedPrecondition(f"release {release_id}: {error}") from error
+        except (ReleaseError, OSError) as error:
+            raise FailedPrecondition(f"release {release_id} cannot be loaded: {error}") from error
 
-    def _forget(self, release_id: str, done: asyncio.Task[LoadedRelease]) -> None:
-        del self._loading[release_id]
-        if not done.cancelled():
-            done.exception()  # asked for here, as every caller may have given up waiting
-
-    async def _load_and_keep(self, release_id: str) -> LoadedRelease:
+    async def _load_and_keep(self, release_id: str) -> Loaded:
         loop = asyncio.get_running_loop()
         loaded = await loop.run_in_executor(self._executor, self._load, release_id)
         self.keep(loaded)
         return loaded
 
-    def keep(self, loaded: LoadedRelease) -> None:
+    def keep(self, loaded: Loaded) -> None:
         """Adds a release that is loaded already; drops the least recently used one if full."""
         self._loaded[loaded.release_id] = loaded
+        self._on_load(loaded)
         while len(self._loaded) > self._capacity:
             dropped, _ = self._loaded.popitem(last=False)
+            self._on_drop(dropped)
             log.info("release dropped from memory", extra={"release_id": dropped})
         log.info("release loaded", extra={"release_id": loaded.release_id})

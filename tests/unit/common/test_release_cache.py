@@ -8,7 +8,7 @@ import pytest
 
 from models.release import ReleaseError
 from services.common.errors import FailedPrecondition
-from services.ranking.release_cache import ReleaseCache
+from services.common.release_cache import ReleaseCache
 from services.ranking.scoring import LoadedRelease, load_release
 from tests.unit.ranking.releases import DotScorer, write_release
 
