@@ -19,4 +19,4 @@ if [[ ! -x .servers/milvus/bin/milvus-server ]]; then
   "$python" -m venv .servers/milvus
   .servers/milvus/bin/pip install --quiet 'setuptools<81' 'milvus==2.3.5'
 fi
-echo "export MILVUS_SERVER='$PWD/.servers/milvus'" > .servers/env
+echo "export MILVUS_SERVER='$PWD/.servers/milvus/bin/python'" > .servers/env

@@ -5,7 +5,7 @@ import logging
 import shutil
 import signal
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,30 +33,31 @@ class LocalError(Exception):
 
 
 def run(settings: RankingSettings) -> None:
-    """Serves until SIGTERM or SIGINT, then ends every process it started and raises `SystemExit`.
+    """Serves until SIGTERM or SIGINT, then ends every process it started.
 
     The variables of `environment.ray_environment` must be set already.
 
     Raises:
         LocalError: the runtime folder or a port is in use, or Ray died.
     """
-    _on_signals(_exit)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        raise SystemExit(0)  # ends a start; where Ray swallows it, the event ends what follows
+
+    _on_signals(stop)
     with _only_user(settings.runtime_dir), _own_ray(settings):
-        _on_signals(_exit)  # again: Ray installs handlers of its own
+        _on_signals(stop)  # again: Ray installs handlers of its own
         _deploy(settings)
         log.info("serving", extra={"address": f"{settings.host}:{settings.port}"})
-        while True:
-            time.sleep(WATCH_SECONDS)
+        while not stopping.wait(WATCH_SECONDS):
             _check_alive()
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handler)
-
-
-def _exit(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ _NAMES = (
     ("/_private/log_monitor.py", "ray-log-monitor"),
     ("/_private/monitor.py", "ray-monitor"),
     ("/dashboard/dashboard.py", "ray-dashboard"),
+    ("/_private/workers/", "ray-worker"),  # before it takes its title
     ("services.ranking", "ray-driver"),
 )
 

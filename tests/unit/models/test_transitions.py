@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 
 from models.transitions import factorize, transition_affinity, transition_counts
@@ -9,7 +11,7 @@ def test_counts_equal_those_of_brute_force() -> None:
     rows = rng.integers(0, 6, sum(lengths)).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     expected = np.zeros((6, 6))
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in pairwise(offsets):
         for i in range(begin, end):
             for j in range(i + 1, min(i + 4, end)):
                 if rows[i] != rows[j]:

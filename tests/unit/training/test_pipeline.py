@@ -18,7 +18,7 @@ CONFIG = TrainingConfig(towers=TowerConfig(dimensions=32, passes=1), stored_item
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return write_world(tmp_path_factory.mktemp("world"), n_users=80, n_items=120)
+    return write_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

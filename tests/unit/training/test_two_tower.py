@@ -13,7 +13,7 @@ from training.tower_trainer import TowerTrainer
 from training.two_tower import catalogue_scores, fit_towers
 
 N_ITEMS = 40
-TOWERS = TowerConfig(dimensions=16, hidden=32, passes=4, batch=128, seed=1)
+TOWERS = TowerConfig(dimensions=16, hidden=32, passes=8, batch=128, learning_rate=5e-3, seed=1)
 CONFIG = TrainingConfig(towers=TOWERS)
 
 
