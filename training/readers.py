@@ -99,7 +99,16 @@ def _read_events(path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
 
 
 def _without_duplicates(frame: pd.DataFrame, path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
+    """Skips rows that repeat an earlier one in every column, and counts them.
+
+    A rating is a state: the same one twice means a broken export, and is refused. Any other event
+    may well have come twice within one second.
+    """
     repeated = frame.duplicated().to_numpy()
+    ratings = np.flatnonzero(repeated & (frame["kind"] == EventKind.RATING).to_numpy())
+    if len(ratings):
+        line = line_numbers(path, ratings[:1])[0]
+        raise DataError(path, "the rating repeats an earlier row", line=line, field="rating")
     if repeated.any():
         lines = line_numbers(path, np.flatnonzero(repeated))
         log.warning(

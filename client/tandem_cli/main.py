@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,9 @@ def tandem() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; exits with 0, or with one line on stderr and another status."""
+    # Read when numpy and torch are imported, which is later. On a busy machine threads that spin
+    # while they wait for one another make training several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         tandem(args=arguments, standalone_mode=False)

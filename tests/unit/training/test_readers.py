@@ -1,5 +1,6 @@
 """Logs are read as they are meant, and broken ones refused in one line that says where."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -128,6 +129,13 @@ def test_a_broken_general_log_is_refused_with_its_line(
 ) -> None:
     with pytest.raises(DataError, match=rf"events\.csv:{line}: {reason}"):
         read(general(tmp_path, events))
+
+
+@pytest.mark.parametrize("layout", [movielens, general])
+def test_a_rating_given_twice_is_refused(tmp_path: Path, layout: Callable[..., Path]) -> None:
+    row, header = ("1,1,4,1\n", RATINGS) if layout is movielens else ("u,i,rating,4,1,\n", EVENTS)
+    with pytest.raises(DataError, match=r"\.csv:3: rating: the rating repeats an earlier row"):
+        read(layout(tmp_path, header + row * 2))
 
 
 def test_an_item_described_twice_is_refused(tmp_path: Path) -> None:
