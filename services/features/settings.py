@@ -14,7 +14,7 @@ class FeaturesSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="FEATURES_", frozen=True, extra="forbid")
 
-    port: int = Field(default=50054, ge=0, le=65535)
+    port: int = Field(default=50052, ge=0, le=65535)
     """Port the gRPC server listens on; 0 picks a free one."""
 
     store_root: Path

@@ -33,7 +33,7 @@ class UserHydrator:
             query.user_id,
             query.release.release_id,
             query.as_of,
-            query.budget.share(0.3, at_most=0.5),
+            query.budget.share(0.4, at_most=1.0),
         )
         self._last_known[query.user_id] = known
         self._last_known.move_to_end(query.user_id)

@@ -15,6 +15,9 @@ class RetrievalSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="RETRIEVAL_", frozen=True, extra="forbid")
 
+    port: int = Field(default=50053, ge=0, le=65535)
+    """Port the gRPC server listens on; 0 picks a free one."""
+
     milvus_uri: str = "http://127.0.0.1:19530"
     """Where Milvus, or Milvus Lite run as a server, listens."""
 
@@ -32,7 +35,7 @@ class RetrievalSettings(ServiceSettings):
     """Recall against exact search, measured on sampled queries, below which a collection is
     refused."""
 
-    source_timeout_seconds: float = Field(default=0.3, gt=0)
+    source_timeout_seconds: float = Field(default=0.8, gt=0)
     """Longest a candidate source may take, whatever the deadline."""
 
     source_budget_share: float = Field(default=0.8, gt=0, le=1)
