@@ -148,32 +148,56 @@ class RetrievalClient:
 
 
 class RankingClient:
+    """Calls the ranking service through the first of its entrances that is connected.
+
+    Each entrance has a channel of its own. One channel over all addresses would stay with whichever
+    connected first, and at start that is the slow one.
+
+    Args:
+        addresses: entrances in order of preference.
+    """
+
     def __init__(self, addresses: Sequence[str]) -> None:
-        self._channel = open_channel(addresses, balance=False)
-        self._stub = ranking_pb2_grpc.RankingServiceStub(self._channel)
+        self._entrances = [
+            (channel, ranking_pb2_grpc.RankingServiceStub(channel))
+            for channel in (open_channel([address]) for address in addresses)
+        ]
 
     async def rank(self, release_id: str, user: UserHistory, rows: Rows, timeout: float) -> Scores:
         """(n,) float32 scores of n item rows."""
         request = ranking_pb2.RankRequest(
             release_id=release_id, user=encode_user(user), item_rows=rows.tolist()
         )
-        answer = await _call_serve(self._stub.Rank, request, timeout)
+        answer = await self._call("Rank", request, timeout)
         return np.array(answer.scores, dtype=np.float32)
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)
-        await _call_serve(self._stub.PrepareRelease, request, timeout)
+        await self._call("PrepareRelease", request, timeout)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for channel, _ in self._entrances:
+            await channel.close()
+
+    async def _call(self, method: str, request: Any, timeout: float) -> Any:
+        """Raises what the service says; goes on to the next entrance when one is gone."""
+        # Asking all for their state keeps all connected, the spare one too.
+        ready = [entrance for entrance in self._entrances if _is_ready(entrance[0])]
+        failure = Unavailable("no entrance to the ranking service")
+        for channel, stub in ready or self._entrances:
+            try:
+                return await _call(getattr(stub, method), request, timeout)
+            except NotFound as error:  # Ray Serve's proxy, until the application is deployed
+                failure = Unavailable(str(error))
+            except Unavailable as error:
+                failure = error
+            if _is_ready(channel):
+                break  # the entrance is there: it is the service that cannot answer
+        raise failure
 
 
-async def _call_serve(method: Any, request: Any, timeout: float) -> Any:
-    """Like `_call`, for Ray Serve, whose proxy says NOT_FOUND until the application is deployed."""
-    try:
-        return await _call(method, request, timeout)
-    except NotFound as error:
-        raise Unavailable(str(error)) from None
+def _is_ready(channel: aio.Channel) -> bool:
+    return channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
 
 async def _call(method: Any, request: Any, timeout: float) -> Any:

