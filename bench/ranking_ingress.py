@@ -24,7 +24,7 @@ from rich.table import Table
 from bench.random_release import clicked, write_random_release
 from bench.ranking_process import start_ranking
 from services.common.model_input import encode_user
-from services.ranking.environment import free_ports
+from services.common.ports import free_ports
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 
 _N_ITEMS = 9_742

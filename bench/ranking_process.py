@@ -17,7 +17,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.ranking.environment import free_ports
+from services.common.ports import free_ports
 from services.ranking.processes import end_processes, ray_processes
 
 MODULE = "services.ranking"

@@ -18,11 +18,11 @@ from rich.console import Console
 
 from bench.load import Timings, drive
 from deploy.local.health import rss_mb
-from deploy.local.ports import free_ports
 from deploy.local.state import State
 from deploy.local.system import System
 from models.release import Release
 from services.common.database import open_database
+from services.common.ports import free_ports
 from services.common.releases import ReleaseRegistry
 from services.orchestrator.pipeline import STAGES
 from training.job import train_from_log

@@ -11,8 +11,6 @@ from models.errors import ReportedError
 from models.release import Items
 
 EVENT_COLUMNS = ["user_id", "item_id", "kind", "value", "timestamp", "region"]
-ITEM_COLUMNS = ["item_id", "title", "genres", "year", "adult", "available"]
-USER_COLUMNS = ["user_id", "region", "friends"]
 
 
 class DataError(ReportedError):

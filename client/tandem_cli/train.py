@@ -8,6 +8,7 @@ from deploy.local.state import State
 from deploy.local.system import System
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
+from training.config import TrainingConfig, read_config
 from training.job import train_from_log
 
 
@@ -19,6 +20,12 @@ from training.job import train_from_log
     multiple=True,
     help="A further file of events or ratings; may be given more than once.",
 )
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file of training settings; what it leaves out follows from the log's size.",
+)
 @click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
 @state_option
 @port_option
@@ -26,12 +33,14 @@ from training.job import train_from_log
 def train(
     data: Path,
     also: tuple[Path, ...],
+    config_file: Path | None,
     no_activate: bool,
     state: State,
     port: int | None,
     as_json: bool,
 ) -> None:
     """Learns from a log and all events recorded live, builds a release, and activates it."""
+    config = read_config(config_file) if config_file else TrainingConfig()
     state.create()
     release = train_from_log(
         data,
@@ -39,6 +48,7 @@ def train(
         database_url=state.database_url,
         release_root=state.releases,
         activate_at_start=not no_activate,
+        config=config,
     )
     activated = not no_activate and System(state).is_up()
     if activated:

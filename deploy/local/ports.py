@@ -1,30 +1,9 @@
-"""Free loopback ports."""
+"""The ports of a system: kept from start to start, while they are free."""
 
-import socket
-from contextlib import ExitStack
 from dataclasses import fields, replace
 
 from deploy.local.state import Ports, StateError
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Distinct ports that are free now; another program may still take one before we do."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+from services.common.ports import free_ports, is_free
 
 
 def choose(known: Ports, public: int | None) -> Ports:

@@ -125,7 +125,8 @@ class Supervisor:
 
     def _configuration(self, programs: Sequence[Program]) -> str:
         head = f"""[supervisord]
-logfile=NONE
+logfile=/dev/null
+logfile_maxbytes=0
 pidfile=supervisord.pid
 
 [unix_http_server]

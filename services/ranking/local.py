@@ -16,9 +16,9 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation, gRPCOptions
 
+from services.common.ports import free_ports
 from services.ranking.app import GRPC_SERVICERS, build
 from services.ranking.deployment import NAME
-from services.ranking.environment import free_ports
 from services.ranking.processes import end_processes
 from services.ranking.settings import RankingSettings
 

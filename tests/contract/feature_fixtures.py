@@ -21,8 +21,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from models import release as release_files
 from models.release import Release, ReleaseWriter
+from services.common.ports import free_ports
 from services.features.settings import FeaturesSettings
-from tests.contract.ports import free_port
 
 _POSTGRES_FOLDERS = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/local/pgsql/bin")]
 
@@ -33,7 +33,7 @@ def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server program on the PATH")
-    port = free_port()
+    port = free_ports(1)[0]
     folder = tmp_path_factory.mktemp("redis")
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with (
@@ -79,7 +79,7 @@ def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder.mkdir()
     if user is not None:
         shutil.chown(folder, user)
-    port = free_port()
+    port = free_ports(1)[0]
     setup = [initdb, "-D", str(folder / "data"), "-A", "trust", "-U", "tandem", "--no-sync"]
     arguments = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1", "-F"]
     try:

@@ -8,13 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+from services.common.ports import free_ports
+
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MilvusLite:
@@ -22,7 +18,7 @@ class MilvusLite:
 
     def __init__(self, folder: Path) -> None:
         self.database = folder / "vectors.db"
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self.uri = f"http://{self.address}"
         self._process: subprocess.Popen[bytes] | None = None
 

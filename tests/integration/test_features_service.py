@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.common.channels import open_channel
 from services.common.database import open_database
+from services.common.ports import free_ports
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
 from services.features.event_log import EventLog
@@ -28,7 +29,6 @@ from services.features.settings import FeaturesSettings
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
-from tests.contract.ports import free_port
 
 SECONDS = 10.0
 
@@ -304,7 +304,7 @@ async def until_serving(channel: aio.Channel) -> None:
 async def test_what_was_acknowledged_before_a_kill_is_answered_after_it(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    settings = make_settings(port=free_port())
+    settings = make_settings(port=free_ports(1)[0])
     log = tmp_path / "features.log"
     acknowledged: list[str] = []
     enough = asyncio.Event()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import choose, free_ports
+from deploy.local.ports import choose
 from deploy.local.state import Ports, State, StateError
 from deploy.local.supervisor import Program, Supervisor
+from services.common.ports import free_ports
 
 
 def test_ports_are_remembered(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, InvalidArgument
+from services.common.ports import free_ports
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
 from services.features.events import Event
@@ -24,7 +25,6 @@ from services.features.sessions import SESSION_LENGTH, Session
 from services.features.store import FeastStore, FeatureStore
 from services.features.users import UserReader
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
-from tests.contract.ports import free_port
 
 
 @dataclass
@@ -67,7 +67,7 @@ async def system_without_store(
 ) -> AsyncIterator[System]:
     """A system whose online store is a Redis that does not answer."""
     engine = open_database(sqlite_url)
-    settings = make_settings(online_store="redis", redis=f"127.0.0.1:{free_port()}")
+    settings = make_settings(online_store="redis", redis=f"127.0.0.1:{free_ports(1)[0]}")
     store = FeastStore(repo_config(settings))
     await store.open()
     made = System.over(EventLog(engine), store, tmp_path / "releases")

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from deploy.local.milvus import MilvusError, hold_lock, server_command
-from tests.contract.milvus_process import ROOT, MilvusLite, free_port
+from services.common.ports import free_ports
+from tests.contract.milvus_process import ROOT, MilvusLite
 
 
 @pytest.mark.parametrize("name", ["x" * 37, "a b.db", "a/../b c.db", "ä.db"])
@@ -53,7 +54,7 @@ def test_the_process_becomes_the_server_and_keeps_the_file_to_itself(tmp_path: P
         second = subprocess.run(
             [
                 *(sys.executable, "-m", "deploy.local.milvus"),
-                *("--db", str(milvus.database), "--address", f"127.0.0.1:{free_port()}"),
+                *("--db", str(milvus.database), "--address", f"127.0.0.1:{free_ports(1)[0]}"),
             ],
             cwd=ROOT,
             capture_output=True,
