@@ -26,6 +26,7 @@ from services.common.ports import free_ports
 from services.common.releases import ReleaseRegistry
 from services.orchestrator.pipeline import STAGES
 from training.job import train_from_log
+from training.readers import read
 from training.synthetic import write_world
 
 _USERS = 200
@@ -53,8 +54,7 @@ def run(data: Path | None, requests: int) -> dict[str, Any]:
             data = Path(folder) / "world"
             write_world(data, n_users=400, n_items=2_000, seed=1)
         release = train_from_log(
-            data,
-            (),
+            read(data),
             database_url=state.database_url,
             release_root=state.releases,
             activate_at_start=True,

@@ -1,7 +1,6 @@
 """From files and the live event log to a registered release: what `tandem train` and a training
 job in a cluster both run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from models.release import Release
@@ -10,15 +9,13 @@ from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
 from training.config import TrainingConfig
-from training.data import assemble
+from training.data import InteractionData, assemble
 from training.pipeline import train
 from training.progress import show_progress
-from training.readers import read
 
 
 def train_from_log(
-    folder: Path,
-    also: Sequence[Path],
+    data: InteractionData,
     *,
     database_url: str,
     release_root: Path,
@@ -31,16 +28,11 @@ def train_from_log(
     histories from then on. Events recorded live are in the log already.
 
     Args:
-        folder: a MovieLens folder or a general log.
-        also: further files of events or ratings.
+        data: what the files say, from `training.readers.read`.
         database_url: holds the event log, the registry and the stored recommendations.
         release_root: where the release folder goes.
         activate_at_start: whether the next start of the system is to serve the release.
-
-    Raises:
-        DataError: a file is broken; nothing was changed.
     """
-    data = read(folder, also)
     engine = open_database(database_url)
     try:
         log = EventLog(engine)

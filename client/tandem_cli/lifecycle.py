@@ -32,8 +32,7 @@ def up(detach: bool, data: Path | None, state: State, port: int | None, as_json:
     system = System(state)
     if system.is_up():
         raise StateError(f"already up at {system.address}")
-    state.create()
-    if not ReleaseRegistry(open_database(state.database_url)).list():
+    if not _has_release(state):
         _train_first(state, data)
     with _console.status("starting") as shown:
         system.up(port, lambda names: shown.update(f"waiting for {', '.join(names)}"))
@@ -43,6 +42,13 @@ def up(detach: bool, data: Path | None, state: State, port: int | None, as_json:
         _print_welcome(system.address, state)
     if not detach:
         _stay(system)
+
+
+def _has_release(state: State) -> bool:
+    """Creates nothing, so that a log that is refused leaves no trace."""
+    if not (state.path / "tandem.db").exists():
+        return False
+    return bool(ReleaseRegistry(open_database(state.database_url)).list())
 
 
 def _train_first(state: State, data: Path | None) -> None:

@@ -10,6 +10,7 @@ from tandem_cli.options import connect, data_option, json_option, port_option, s
 from tandem_cli.output import print_json, print_table
 from training.config import TrainingConfig, read_config
 from training.job import train_from_log
+from training.readers import read
 
 
 @click.command()
@@ -41,10 +42,10 @@ def train(
 ) -> None:
     """Learns from a log and all events recorded live, builds a release, and activates it."""
     config = read_config(config_file) if config_file else TrainingConfig()
+    log = read(data, also)  # before the state is touched
     state.create()
     release = train_from_log(
-        data,
-        also,
+        log,
         database_url=state.database_url,
         release_root=state.releases,
         activate_at_start=not no_activate,
