@@ -76,7 +76,6 @@ class State:
         try:
             for folder in (self.logs, self.releases, self.features, self.milvus_db.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-            self.runtime.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StateError(f"{error.filename}: {error.strerror}") from None
 

@@ -1,5 +1,6 @@
 """A system's state folder and ports, without a system."""
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -59,8 +60,8 @@ def test_sockets_fit_however_long_the_state_path_is(tmp_path: Path) -> None:
 def test_supervised_programs_start_restart_and_stop(tmp_path: Path) -> None:
     folder = tmp_path / "with % and space"
     folder.mkdir()
-    runtime = State(tmp_path).runtime
-    runtime.mkdir(mode=0o700, exist_ok=True)
+    runtime = State(tmp_path).runtime  # pytest's own folder is too deep for a socket
+    runtime.mkdir(mode=0o700)
     supervisor = Supervisor(runtime, folder, folder)
     mark = folder / "a mark"
     script = "import os, pathlib, time; pathlib.Path(os.environ['MARK']).touch(); time.sleep(60)"
@@ -72,4 +73,5 @@ def test_supervised_programs_start_restart_and_stop(tmp_path: Path) -> None:
         assert supervisor.pid() is not None
     finally:
         supervisor.stop()
+        shutil.rmtree(runtime)
     assert supervisor.pid() is None
