@@ -9,15 +9,15 @@ from services.common.server import channel_options
 from services.common.telemetry import REQUEST_ID_HEADER, request_id
 
 
-def open_channel(addresses: Sequence[str], *, balance: bool = True) -> aio.Channel:
+def open_channel(addresses: Sequence[str]) -> aio.Channel:
     """Opens a channel over one or several `host:port` addresses.
 
     A call that fails with UNAVAILABLE before it was processed is tried again, twice at most, within
     its own deadline; the internal calls are all idempotent.
 
     Args:
-        addresses: where the service listens. A single DNS name may stand for many replicas.
-        balance: spread calls over all addresses; otherwise use the first one that connects.
+        addresses: where replicas of the service listen; calls go round. A single DNS name may
+            stand for many.
     """
     if len(addresses) == 1:
         host = addresses[0].rpartition(":")[0]
@@ -25,7 +25,7 @@ def open_channel(addresses: Sequence[str], *, balance: bool = True) -> aio.Chann
     else:
         target = "ipv4:" + ",".join(addresses)
     config = {
-        "loadBalancingConfig": [{"round_robin" if balance else "pick_first": {}}],
+        "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
             {
                 "name": [{}],
@@ -44,8 +44,6 @@ def open_channel(addresses: Sequence[str], *, balance: bool = True) -> aio.Chann
         options=[
             *channel_options(),
             ("grpc.service_config", json.dumps(config)),
-            # Else it is the whole list, which HAProxy refuses as malformed.
-            ("grpc.default_authority", addresses[0]),
             # A service that was restarted must be found again at once, not after a long backoff.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),

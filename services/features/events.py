@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.events import EventKind
 
+MAX_EVENTS = 10_000
 MAX_ID_LENGTH = 128
 MAX_REGION_LENGTH = 64
 MAX_VALUE = 1e6

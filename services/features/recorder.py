@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from services.common.errors import InvalidArgument
 from services.features.async_log import AsyncEventLog
-from services.features.events import Event, FieldError, validate_event
+from services.features.events import MAX_EVENTS, Event, FieldError, validate_event
 from services.features.publisher import SessionPublisher
-
-MAX_EVENTS = 10_000
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from models.events import EventKind
 from models.release import Release
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
-from services.features.events import MAX_SECONDS_AHEAD, Event, validate_event
+from services.features.events import MAX_ID_LENGTH, MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from tandem.recommender.v1 import recommender_pb2
 
 MAX_COUNT = 500
-MAX_ID_LENGTH = 128
 MAX_TEXT_LENGTH = 64
 MAX_EXCLUDED = 10_000
 MAX_RECENT_EVENTS = 1_000

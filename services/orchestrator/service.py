@@ -11,6 +11,7 @@ from services.common.errors import InvalidArgument
 from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
+from services.features.events import MAX_EVENTS
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -21,8 +22,6 @@ from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
-
-MAX_EVENTS = 10_000
 
 
 class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):

@@ -21,11 +21,13 @@ from bench.random_release import clicked, write_random_release
 from bench.ranking_process import RankingProcess, start_ranking, stop, until
 from models.release import Release
 from models.scorer import TwoTowerScorer
-from services.common.channels import open_channel
 from services.common.database import open_database
-from services.common.model_input import encode_user
+from services.common.errors import Unavailable
+from services.common.model_input import decode_user, encode_user
 from services.common.releases import ReleaseRegistry
+from services.orchestrator.clients import RankingClient
 from services.ranking.processes import ray_processes
+from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 
 SERVICE = "tandem.ranking.v1.RankingService"
@@ -188,18 +190,19 @@ def test_the_port_that_unpickles_refuses_calls_without_the_token(
 async def _rank_until_answered(ranking: RankingProcess, active: Release) -> list[float]:
     """Times of the calls that failed, until one succeeds; only UNAVAILABLE may fail them."""
     failed: list[float] = []
-    async with open_channel(ranking.addresses, balance=False) as channel:
-        stub = ranking_pb2_grpc.RankingServiceStub(channel)
-        request = ranking_pb2.RankRequest(release_id=active.release_id, item_rows=[0, 1])
-        ends = time.monotonic() + 30
+    client = RankingClient(ranking.addresses)
+    nobody = decode_user(model_pb2.UserInput())
+    ends = time.monotonic() + 30
+    try:
         while time.monotonic() < ends:
             began = time.monotonic()
             try:
-                await stub.Rank(request, timeout=5)
+                await client.rank(active.release_id, nobody, np.array([0, 1], np.int32), timeout=5)
                 return failed
-            except grpc.aio.AioRpcError as error:
-                assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+            except Unavailable:
                 failed.append(time.monotonic() - began)
+    finally:
+        await client.close()
     raise AssertionError("no answer for 30 seconds")
 
 

@@ -14,10 +14,10 @@ from services.common.errors import FailedPrecondition, InvalidArgument
 from services.common.ports import free_ports
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
-from services.features.events import Event
+from services.features.events import MAX_EVENTS, Event
 from services.features.memory import InMemoryStore
 from services.features.publisher import SessionPublisher
-from services.features.recorder import MAX_EVENTS, EventRecorder
+from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
 from services.features.repo.config import repo_config
