@@ -1,6 +1,7 @@
 """Simple recommenders that every model must beat: one class each, all listed in `evaluate.py`.
 
-Each is fitted on event sequences and then scores all items for users whose histories those are.
+Each is fitted on event sequences and then scores all items for queries, from what is known of
+their users at that moment.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from models.matrix_factorization import FactorizationConfig, FoldIn, factorize
 from models.neighbours import Neighbours, item_neighbours
 from models.transitions import transition_counts
 from training.sequences import EventSequences
+from training.splits import Queries
 
-Users = NDArray[np.int64]
 Times = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
@@ -23,8 +24,8 @@ _DAY = 86_400.0
 
 
 class Fitted(Protocol):
-    def score(self, users: Users, times: Times) -> Matrix:
-        """(b, n) scores of all items for b users at b moments (Unix seconds)."""
+    def score(self, queries: Queries) -> Matrix:
+        """(q, n) scores of all items."""
 
 
 class Baseline(Protocol):
@@ -45,8 +46,8 @@ class Popularity:
 class _Constant:
     scores: Matrix
 
-    def score(self, users: Users, times: Times) -> Matrix:
-        return np.tile(self.scores, (len(users), 1))
+    def score(self, queries: Queries) -> Matrix:
+        return np.tile(self.scores, (len(queries), 1))
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class _Recent:
     n_items: int
     seconds: float
 
-    def score(self, users: Users, times: Times) -> Matrix:
-        scores = np.empty((len(users), self.n_items), np.float32)
-        for at, time in enumerate(times):
+    def score(self, queries: Queries) -> Matrix:
+        scores = np.empty((len(queries), self.n_items), np.float32)
+        for at, time in enumerate(queries.times):
             begin, end = np.searchsorted(self.times, [time - self.seconds, time])
             scores[at] = np.bincount(self.rows[begin:end], minlength=self.n_items)
         return scores
@@ -91,7 +92,7 @@ class ItemKnn:
 
     def fit(self, events: EventSequences, n_items: int) -> Fitted:
         found = item_neighbours(binary(events, n_items), shrink=0.0, m=self.neighbours)
-        return _Histories(events, _as_sparse(found, n_items), self.decay, self.last)
+        return _Histories(_as_sparse(found, n_items), self.decay, self.last)
 
 
 @dataclass(frozen=True)
@@ -112,31 +113,29 @@ class Transitions:
         )
         sums = np.asarray(counts.sum(axis=1)).ravel() + 5.0
         counts.data = counts.data / np.repeat(sums, np.diff(counts.indptr)).astype(np.float32)
-        return _Histories(events, counts, self.query_decay, 20)
+        return _Histories(counts, self.query_decay, 20)
 
 
 @dataclass(frozen=True)
 class _Histories:
     """Histories, weighted by recency, times an item-to-item matrix."""
 
-    events: EventSequences
     matrix: csr_array
     decay: float
     last: int
 
-    def score(self, users: Users, times: Times) -> Matrix:
-        scores: Matrix = (self._weights(users) @ self.matrix).toarray().astype(np.float32)
+    def score(self, queries: Queries) -> Matrix:
+        scores: Matrix = (self._weights(queries) @ self.matrix).toarray().astype(np.float32)
         return scores
 
-    def _weights(self, users: Users) -> csr_array:
+    def _weights(self, queries: Queries) -> csr_array:
         rows, columns, weights = [], [], []
-        for at, user in enumerate(users):
-            begin, end = self.events.offsets[user], self.events.offsets[user + 1]
-            items = self.events.rows[max(begin, end - self.last) if self.last else begin : end]
+        for at in range(len(queries)):
+            items = queries.seen(at)[-self.last :]
             rows.append(np.full(len(items), at))
             columns.append(items)
             weights.append(self.decay ** np.arange(len(items) - 1, -1, -1, dtype=np.float32))
-        shape = (len(users), self.matrix.shape[0])
+        shape = (len(queries), self.matrix.shape[0])
         parts = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
         return csr_array(parts, shape=shape)
 
@@ -156,23 +155,21 @@ class ImplicitFactors:
     def fit(self, events: EventSequences, n_items: int) -> Fitted:
         config = FactorizationConfig(dimensions=self.dimensions)
         factors = factorize(binary(events, n_items), config)
-        return _FoldedIn(events, factors.items, FoldIn(factors.items, config), self.half_life)
+        return _FoldedIn(factors.items, FoldIn(factors.items, config), self.half_life)
 
 
 @dataclass(frozen=True)
 class _FoldedIn:
-    events: EventSequences
     items: Matrix
     fold_in: FoldIn
     half_life: float
 
-    def score(self, users: Users, times: Times) -> Matrix:
-        vectors = [self._vector(int(user)) for user in users]
+    def score(self, queries: Queries) -> Matrix:
+        vectors = [self._vector(queries.seen(at)) for at in range(len(queries))]
         scores: Matrix = np.stack(vectors) @ self.items.T
         return scores
 
-    def _vector(self, user: int) -> Matrix:
-        rows = self.events.rows[self.events.offsets[user] : self.events.offsets[user + 1]]
+    def _vector(self, rows: NDArray[np.int32]) -> Matrix:
         back = np.arange(len(rows) - 1, -1, -1, dtype=np.float32)
         weights = 0.5 ** (back / self.half_life) if self.half_life else np.ones_like(back)
         return self.fold_in.user_vector(rows, weights)

@@ -54,6 +54,8 @@ class RankingMetrics:
     @classmethod
     def of(cls, ranks: NDArray[np.int64], shown: set[int], n_items: int) -> "RankingMetrics":
         """From ranks of targets (0 is best), and the rows shown in first tens."""
+        if not len(ranks):
+            return cls(0.0, 0.0, 0.0, 0.0, 0.0)
         gains = np.where(ranks < TOP, 1 / np.log2(ranks + 2), 0.0)
         return cls(
             hr=float((ranks < TOP).mean()),

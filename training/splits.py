@@ -12,15 +12,23 @@ from training.sequences import EventSequences
 
 @dataclass(frozen=True)
 class Queries:
-    """Events to predict, each from all earlier events of its user.
+    """Events to predict, each from earlier events of its user.
 
     Attributes:
-        log: the whole log; nothing at or after a position is ever read for its query.
+        log: the whole log; nothing at or after a query's end is ever read for it.
         positions: (q,) events to predict, ascending positions of `log`.
+        ends: (q,) position after the newest event that is known; the event's own when all earlier
+            events are, an earlier one when the history is frozen.
     """
 
     log: EventSequences
     positions: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def at(cls, log: EventSequences, positions: NDArray[np.int64]) -> "Queries":
+        """Each event is predicted from all earlier ones of its user."""
+        return cls(log, positions, positions)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -41,18 +49,20 @@ class Queries:
         return self.log.times[self.positions]
 
     def seen(self, query: int) -> NDArray[np.int32]:
-        """Rows of all items that the query's user had an event on before, of any kind."""
-        position = self.positions[query]
-        begin = self.log.offsets[np.searchsorted(self.log.offsets, position, side="right") - 1]
-        return self.log.rows[begin:position]
+        """Rows of all items that the query's user is known to have had an event on, of any
+        kind, oldest first."""
+        begin = self.log.offsets[
+            np.searchsorted(self.log.offsets, self.positions[query], side="right") - 1
+        ]
+        return self.log.rows[begin : self.ends[query]]
 
     def take(self, part: slice | NDArray[np.int64]) -> "Queries":
-        return Queries(self.log, self.positions[part])
+        return Queries(self.log, self.positions[part], self.ends[part])
 
     def histories(self, length: int) -> HistoryBatch:
         """Taste known at each query, most recent event first."""
         mask = self.log.taste_mask()
-        before = np.concatenate([[0], np.cumsum(mask)])[self.positions]
+        before = np.concatenate([[0], np.cumsum(mask)])[self.ends]
         regions = [self.log.region_names[code] for code in self.log.regions[self.positions]]
         return self.log.select(mask).histories(self.users, before, self.times, regions, length)
 
@@ -76,7 +86,7 @@ def last_new_events(log: EventSequences, at_most: int | None = None, seed: int =
     if at_most is not None and len(last) > at_most:
         drawn = np.random.default_rng(seed).choice(len(last), at_most, replace=False)
         last = last[np.sort(drawn)]
-    return Queries(log, last)
+    return Queries.at(log, last)
 
 
 def before(queries: Queries) -> EventSequences:

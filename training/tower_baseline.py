@@ -9,8 +9,9 @@ from models.release import Items
 from models.scorer import TowerScorer
 from training.config import TrainingConfig
 from training.sequences import EventSequences
+from training.splits import Queries
 from training.trend import choose_half_life
-from training.two_tower import fit_towers
+from training.two_tower import catalogue_scores, fit_towers
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,14 @@ class TwoTowerModel:
 
     def fit(self, events: EventSequences, n_items: int) -> "FittedTowers":
         half_life = choose_half_life(events, n_items)
-        fit = fit_towers(events, self.items, self.config, half_life)
-        return FittedTowers(fit.scorer, events.taste())
+        return FittedTowers(fit_towers(events, self.items, self.config, half_life).scorer)
 
 
 @dataclass(frozen=True)
 class FittedTowers:
-    """Trained towers, and the histories (events of taste) to score from."""
+    """Trained towers."""
 
     scorer: TowerScorer
-    taste: EventSequences
 
-    def score(self, users: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[np.float32]:
-        length = self.scorer.model.schema.history_length
-        ends = self.taste.offsets[users + 1]
-        histories = self.taste.histories(users, ends, times, [""] * len(users), length)
-        scores: NDArray[np.float32] = (
-            self.scorer.user_vectors(histories) @ self.scorer.item_vectors.T
-        )
-        return scores
+    def score(self, queries: Queries) -> NDArray[np.float32]:
+        return catalogue_scores(self.scorer, queries)

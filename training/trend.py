@@ -37,6 +37,6 @@ def choose_half_life(log: EventSequences, n_items: int) -> float:
 
     def quality(days: float) -> float:
         found = rank_targets(lambda q: popularity_at(known, q, n_items, days), queries, n_items)
-        return found["ndcg@10"]
+        return found.metrics().ndcg
 
     return max(HALF_LIVES_DAYS, key=quality)

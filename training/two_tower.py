@@ -84,7 +84,8 @@ def catalogue_scores(scorer: TowerScorer, queries: Queries) -> NDArray[np.float3
 
 def _validate(scorer: TowerScorer, held_out: Queries) -> dict[str, float]:
     n_items = len(scorer.item_vectors)
-    return rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
+    ranked = rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
+    return ranked.metrics().named()
 
 
 def _shifted(progress: Progress, passes_done: int, passes: int) -> Progress:
