@@ -7,14 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from training.baselines import (
-    Baseline,
-    ImplicitFactors,
-    ItemKnn,
-    Popularity,
-    RecentPopularity,
-    Transitions,
-)
+from training.baselines import GRIDS, Baseline
 from training.data import DataError, InteractionData, item_table
 from training.progress import show_progress
 from training.protocols import PROTOCOLS, Fold
@@ -25,15 +18,7 @@ from training.tower_baseline import TwoTowerModel
 
 def candidates_of(data: InteractionData) -> Mapping[str, Sequence[Baseline]]:
     """Every method by its name in reports, with the settings to choose from."""
-    return {
-        "two_tower": [TwoTowerModel(item_table(data))],
-        "popularity": [Popularity()],
-        "recent_popularity": [RecentPopularity(days) for days in (7, 30, 365)],
-        "item_knn": [ItemKnn(neighbours) for neighbours in (50, 100, 300)],
-        "last_item": [ItemKnn(neighbours, last=1) for neighbours in (100, 300)],
-        "transitions": [Transitions(query_decay=decay) for decay in (0.4, 0.6, 0.8)],
-        "ials": [ImplicitFactors(d, h) for d in (32, 64) for h in (0.0, 4.0, 10.0)],
-    }
+    return {"two_tower": [TwoTowerModel(item_table(data))], **GRIDS}
 
 
 def evaluate(data: InteractionData, protocol: str) -> dict[str, Any]:
