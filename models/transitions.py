@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, diags_array
 
+from models.truncated_svd import truncated_svd
+
 _SMOOTHING = 5.0
 
 
@@ -68,22 +70,6 @@ def transition_affinity(counts: csr_array) -> csr_array:
 def factorize(affinity: csr_array, dimensions: int, seed: int) -> TransitionFactors:
     """Truncated SVD with the singular values split evenly over both sides.
 
-    Randomized range finding with power iterations (Halko, Martinsson, Tropp 2011, algorithms 4.4
-    and 5.1). Dimensions beyond the rank stay zero.
+    Dimensions beyond the rank stay zero.
     """
-    n = affinity.shape[0]
-    width = min(n, dimensions + 32)
-    rng = np.random.default_rng(seed)
-    sketch = rng.standard_normal((n, width), dtype=np.float32)
-    basis = np.linalg.qr(affinity @ sketch)[0]
-    for _ in range(4):
-        basis = np.linalg.qr(affinity.T @ basis)[0]
-        basis = np.linalg.qr(affinity @ basis)[0]
-    left, sigma, right = np.linalg.svd(np.asarray(affinity.T @ basis).T, full_matrices=False)
-    kept = min(dimensions, width)
-    scale = np.sqrt(sigma[:kept])
-    context = np.zeros((n, dimensions), dtype=np.float32)
-    target = np.zeros((n, dimensions), dtype=np.float32)
-    context[:, :kept] = (basis @ left[:, :kept]) * scale
-    target[:, :kept] = right[:kept].T * scale
-    return TransitionFactors(context, target)
+    return TransitionFactors(*truncated_svd(affinity, dimensions, seed).split(dimensions))
