@@ -1,5 +1,6 @@
-"""Ranking metrics for one held-out item a user, on the full catalogue."""
+"""What a ranking is worth: accuracy against held-out events, and the make-up of the lists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,41 +8,63 @@ from numpy.typing import NDArray
 
 TOP = 10
 
+_BLOCK = 4096
 
-def rank_of_target(
-    scores: NDArray[np.float32], targets: NDArray[np.int64], seen: list[NDArray[np.int32]]
-) -> NDArray[np.int64]:
-    """Rank of each user's target among the items the user has not seen; 0 is best.
 
-    Of items with equal scores half count as better, so that a constant scorer gains nothing.
+@dataclass(frozen=True)
+class Accuracy:
+    """What each question gets. A question is one moment of one user; it has one or more targets.
 
-    Args:
-        scores: (b, n) scores; changed in place (seen items sink).
-        targets: (b,) item rows.
-        seen: b arrays of item rows; a target among them stays a candidate.
-
-    Returns:
-        (b,) ranks.
+    Attributes:
+        hr: (q,) float64 hit rate at 10: 1 when any target is among the first ten.
+        ndcg: (q,) float64 normalized discounted cumulative gain at 10: 1 / log2(rank + 2) summed
+            over targets among the first ten, divided by what min(targets, 10) can reach at best.
+        recall_100, recall_500: (q,) float64 share of the targets among the first 100 and 500.
     """
-    users = np.arange(len(targets))
-    target_scores = scores[users, targets].copy()
-    for user, rows in enumerate(seen):
-        scores[user, rows] = -np.inf
-    scores[users, targets] = -np.inf
-    better = (scores > target_scores[:, None]).sum(axis=1)
-    equal = (scores == target_scores[:, None]).sum(axis=1)
-    ranks: NDArray[np.int64] = (better + equal // 2).astype(np.int64)
-    return ranks
+
+    hr: NDArray[np.float64]
+    ndcg: NDArray[np.float64]
+    recall_100: NDArray[np.float64]
+    recall_500: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, ranks: NDArray[np.int64], questions: NDArray[np.int64], n_questions: int
+    ) -> "Accuracy":
+        """From the rank (0 is best) and the question of each target; all questions have one."""
+
+        def summed(values: NDArray[np.generic]) -> NDArray[np.float64]:
+            return np.bincount(questions, weights=values, minlength=n_questions)
+
+        targets = np.bincount(questions, minlength=n_questions)
+        ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(TOP) + 2))])
+        gains = np.where(ranks < TOP, 1 / np.log2(ranks + 2), 0.0)
+        return cls(
+            hr=np.minimum(summed(ranks < TOP), 1.0),
+            ndcg=summed(gains) / ideal[np.minimum(targets, TOP)],
+            recall_100=summed(ranks < 100) / targets,
+            recall_500=summed(ranks < 500) / targets,
+        )
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+    def named(self) -> dict[str, NDArray[np.float64]]:
+        """By the names of reports."""
+        return {
+            "hr@10": self.hr,
+            "ndcg@10": self.ndcg,
+            "recall@100": self.recall_100,
+            "recall@500": self.recall_500,
+        }
 
 
 @dataclass(frozen=True)
 class RankingMetrics:
-    """Means over users.
+    """Means over questions.
 
     Attributes:
-        hr: hit rate at 10: share of targets ranked among the first ten.
-        ndcg: normalized discounted cumulative gain at 10, 1 / log2(rank + 2) within the first ten.
-        recall_100, recall_500: share of targets among the first 100 and 500.
+        hr, ndcg, recall_100, recall_500: see `Accuracy`.
         coverage: share of the catalogue that occurs in anyone's first ten.
     """
 
@@ -52,17 +75,16 @@ class RankingMetrics:
     coverage: float
 
     @classmethod
-    def of(cls, ranks: NDArray[np.int64], shown: set[int], n_items: int) -> "RankingMetrics":
-        """From ranks of targets (0 is best), and the rows shown in first tens."""
-        if not len(ranks):
+    def of(cls, accuracy: Accuracy, shown: NDArray[np.int32], n_items: int) -> "RankingMetrics":
+        """From what each question gets, and the first ten of each (-1: no item)."""
+        if not len(accuracy):
             return cls(0.0, 0.0, 0.0, 0.0, 0.0)
-        gains = np.where(ranks < TOP, 1 / np.log2(ranks + 2), 0.0)
         return cls(
-            hr=float((ranks < TOP).mean()),
-            ndcg=float(gains.mean()),
-            recall_100=float((ranks < 100).mean()),
-            recall_500=float((ranks < 500).mean()),
-            coverage=len(shown) / n_items,
+            hr=float(accuracy.hr.mean()),
+            ndcg=float(accuracy.ndcg.mean()),
+            recall_100=float(accuracy.recall_100.mean()),
+            recall_500=float(accuracy.recall_500.mean()),
+            coverage=len(np.unique(shown[shown >= 0])) / n_items,
         )
 
     def named(self) -> dict[str, float]:
@@ -74,3 +96,55 @@ class RankingMetrics:
             "recall@500": self.recall_500,
             "coverage@10": self.coverage,
         }
+
+
+def recall_at(
+    depths: Sequence[int], ranks: NDArray[np.int64], questions: NDArray[np.int64]
+) -> list[float]:
+    """Recall at each depth, a mean over questions of the share of their targets found."""
+    targets = np.bincount(questions)[questions]
+    weights = 1 / targets / len(np.unique(questions))
+    return [float(weights[ranks < depth].sum()) for depth in depths]
+
+
+def self_information(users_of_item: NDArray[np.int64], n_users: int) -> NDArray[np.float64]:
+    """(n,) bits: -log2 of the share of users who know the item (Zhou et al. 2010, PNAS 107(10)).
+
+    An item that nobody knows counts as known to one, so that it is rare, not infinitely so.
+    """
+    known_to = np.maximum(users_of_item, 1)
+    return np.log2(max(n_users, 1) / known_to)
+
+
+def novelty(shown: NDArray[np.int32], information: NDArray[np.float64]) -> float:
+    """Mean self-information in bits of what lists show (-1: no item); 0 without any."""
+    items = shown[shown >= 0]
+    return float(information[items].mean()) if len(items) else 0.0
+
+
+def intra_list_distance(shown: NDArray[np.int32], vectors: NDArray[np.float32]) -> float | None:
+    """One minus the mean cosine over a list's pairs, averaged over lists (Ziegler et al. 2005).
+
+    Args:
+        shown: (q, k) item rows; -1: no item.
+        vectors: (n, d) one row an item. Items whose vector is zero have no direction: their pairs
+            are left out, and so are lists in which no pair remains.
+
+    Returns:
+        0 (all alike) to 1 for vectors without negative entries; None when no pair remains.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    units = vectors / np.where(lengths > 0, lengths, 1)[:, None]
+    units = np.concatenate([units, np.zeros((1, vectors.shape[1]), units.dtype)])  # row -1
+    directed = np.append(lengths > 0, False)
+    distances = []
+    for start in range(0, len(shown), _BLOCK):
+        rows = shown[start : start + _BLOCK]
+        size = directed[rows].sum(axis=1)
+        # The sum over ordered pairs is the squared length of the sum, less the n self-products.
+        total = (units[rows].sum(axis=1, dtype=np.float64) ** 2).sum(axis=1)
+        paired = size > 1
+        cosine = (total[paired] - size[paired]) / (size[paired] * (size[paired] - 1))
+        distances.append(1 - cosine)
+    found = np.concatenate(distances) if distances else np.empty(0)
+    return float(found.mean()) if len(found) else None

@@ -62,7 +62,9 @@ def stream(log: EventSequences) -> Split:
 def temporal(log: EventSequences) -> Split:
     """Events after the 90 % quantile of time, predicted from histories as they were then.
 
-    Only users with an event before the cut are asked for.
+    One question a user: what will follow? Only users with an event before the cut are asked for.
+    Targets are items new to the user: of several later events on one item the first counts, and
+    an item known before the cut is no target.
     """
     return _by_time(log, frozen=True)
 
@@ -96,13 +98,13 @@ def _after(log: EventSequences, frozen: bool) -> Fold:
     # Within a user events are in order of time: the known ones come first.
     known_of_user = np.diff(np.concatenate([[0], np.cumsum(known)])[log.offsets])
     users = np.searchsorted(log.offsets, positions, side="right") - 1
-    asked = known_of_user[users] > 0
+    asked = (known_of_user[users] > 0) & np.isin(positions, log.first_touches())
     ends = (log.offsets[:-1] + known_of_user)[users]
     return Fold(log.select(known), Queries(log, positions[asked], ends[asked]))
 
 
 def _cut(times: NDArray[np.float64]) -> float:
-    """Unix seconds of the last known event."""
+    """Unix seconds of the last known event; those of the same second are known too."""
     if not len(times):
         return 0.0
     return float(np.quantile(times, _KNOWN_SHARE, method="lower"))

@@ -15,10 +15,10 @@ class Queries:
     """Events to predict, each from earlier events of its user.
 
     Attributes:
-        log: the whole log; nothing at or after a query's end is ever read for it.
+        log: the whole log; of what is at or after a query's end only the moment is ever read.
         positions: (q,) events to predict, ascending positions of `log`.
         ends: (q,) position after the newest event that is known; the event's own when all earlier
-            events are, an earlier one when the history is frozen.
+            events are, an earlier one of the same user when the history is frozen.
     """
 
     log: EventSequences
@@ -45,8 +45,13 @@ class Queries:
 
     @property
     def times(self) -> NDArray[np.float64]:
-        """(q,) Unix seconds."""
-        return self.log.times[self.positions]
+        """(q,) Unix seconds of the moment of asking: when the first unknown event happened."""
+        return self.log.times[self.ends]
+
+    @property
+    def known_events(self) -> NDArray[np.int64]:
+        """(q,) number of events that are known of each query's user."""
+        return self.ends - self.log.offsets[self.users]
 
     def seen(self, query: int) -> NDArray[np.int32]:
         """Rows of all items that the query's user is known to have had an event on, of any
@@ -56,6 +61,23 @@ class Queries:
         ]
         return self.log.rows[begin : self.ends[query]]
 
+    def known(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """All that `seen` gives, for all queries: (e,) number of the query, and (e,) item rows."""
+        lengths = self.known_events
+        query = np.repeat(np.arange(len(self)), lengths)
+        begins = np.cumsum(lengths) - lengths
+        return query, self.log.rows[(self.ends - lengths - begins)[query] + np.arange(len(query))]
+
+    def questions(self) -> tuple["Queries", NDArray[np.int64]]:
+        """Frozen histories ask the same of one user for many events.
+
+        Returns:
+            One query for each distinct question, and (q,) int64 the question of each query,
+            ascending.
+        """
+        _ends, first, question = np.unique(self.ends, return_index=True, return_inverse=True)
+        return self.take(first), question
+
     def take(self, part: slice | NDArray[np.int64]) -> "Queries":
         return Queries(self.log, self.positions[part], self.ends[part])
 
@@ -63,7 +85,7 @@ class Queries:
         """Taste known at each query, most recent event first."""
         mask = self.log.taste_mask()
         before = np.concatenate([[0], np.cumsum(mask)])[self.ends]
-        regions = [self.log.region_names[code] for code in self.log.regions[self.positions]]
+        regions = [self.log.region_names[code] for code in self.log.regions[self.ends]]
         return self.log.select(mask).histories(self.users, before, self.times, regions, length)
 
 
