@@ -60,10 +60,9 @@ def recency_weights(
 def _newest_touches(queries: Queries, n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Query and item of each query's newest event on each item, oldest first within a query."""
     log = queries.log
-    begins = log.offsets[queries.users]
-    lengths = queries.ends - begins
+    lengths = queries.known_events
     query = np.repeat(np.arange(len(queries)), lengths)
-    position = np.arange(len(query)) + np.repeat(begins + lengths - np.cumsum(lengths), lengths)
+    position = np.arange(len(query)) + np.repeat(queries.ends - np.cumsum(lengths), lengths)
     taste = ~np.isin(log.kinds[position], _NEGATIVE)
     query, item = query[taste], log.rows[position[taste]]
     # The first of its kind in reverse is the newest.

@@ -16,10 +16,12 @@ from training.splits import Queries
 
 @dataclass(frozen=True)
 class ItemKnn:
-    """Sum of cosine similarities to the items of the history (Sarwar et al. 2001).
+    """Each item by its cosine similarities to those of its nearest items that are in the history
+    (Sarwar et al. 2001).
 
     Attributes:
-        neighbours: nearest items kept for an item of the history.
+        neighbours: nearest items kept for an item that is scored. (Kept for an item of the history
+            instead, they leave most rarely seen items without a score: recall suffers.)
         shrink: similarities are multiplied by c / (c + shrink), c users in common.
         half_life: items after which an item of the history counts half; infinite counts all alike.
     """
@@ -31,7 +33,7 @@ class ItemKnn:
     def fit(self, events: EventSequences, n_items: int) -> ItemToItem:
         found = item_neighbours(binary(events, n_items), shrink=self.shrink, m=self.neighbours)
         real = found.rows >= 0
-        parts = (found.scores[real], (np.nonzero(real)[0], found.rows[real]))
+        parts = (found.scores[real], (found.rows[real], np.nonzero(real)[0]))
         return ItemToItem(csr_array(parts, shape=(n_items, n_items)), self.half_life)
 
 
