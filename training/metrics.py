@@ -34,7 +34,8 @@ class Accuracy:
         """From the rank (0 is best) and the question of each target; all questions have one."""
 
         def summed(values: NDArray[np.generic]) -> NDArray[np.float64]:
-            return np.bincount(questions, weights=values, minlength=n_questions)
+            weights = values.astype(np.float64)
+            return np.bincount(questions, weights, n_questions).astype(np.float64)
 
         targets = np.bincount(questions, minlength=n_questions)
         ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(TOP) + 2))])
@@ -56,6 +57,22 @@ class Accuracy:
             "ndcg@10": self.ndcg,
             "recall@100": self.recall_100,
             "recall@500": self.recall_500,
+        }
+
+    def means(self) -> dict[str, float]:
+        """By the names of reports; of one question at least."""
+        return {name: float(values.mean()) for name, values in self.named().items()}
+
+    def user_means(self, users: NDArray[np.int64]) -> dict[str, float]:
+        """Means over users of each user's mean.
+
+        Args:
+            users: (q,) user of each question.
+        """
+        _users, user, questions = np.unique(users, return_inverse=True, return_counts=True)
+        return {
+            name: float((np.bincount(user, values) / questions).mean())
+            for name, values in self.named().items()
         }
 
 
