@@ -1,13 +1,17 @@
-"""Matrix factorization of implicit utility by gradient descent, and fold-in of live users.
+"""Matrix factorization of implicit utility, and fold-in of live users.
 
 The objective is that of implicit ALS (Hu, Koren, Volinsky 2008; all unobserved pairs count as
-zeros, as in Rendle et al. 2022, 2110.14037), minimized by Adam over all of it at once:
+zeros and regularization may grow with frequency, as in Rendle et al. 2022, 2110.14037):
 
     sum over observed (u, i) of c_ui (1 - x_u . y_i)^2
     + alpha sum over all (u, i) of (x_u . y_i)^2
-    + lambda (|X|^2 + |Y|^2),        c_ui = 1 + gamma utility_ui
+    + sum over u of lambda_u |x_u|^2 + sum over i of lambda_i |y_i|^2
 
-The sum over all pairs needs no pairs: it is trace(X'X Y'Y).
+    c_ui = 1 + gamma utility_ui
+    lambda_u = lambda (sum over i of c_ui + alpha n_items)^nu,  lambda_i likewise
+
+The sum over all pairs needs no pairs: it is trace(X'X Y'Y). Adam minimizes all of it at once;
+alternating least squares solves for all users, then for all items, in turn.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from models.least_squares import solve_rows
+from models.sparse_products import dots
+
+GRADIENT = "gradient"
+ALTERNATING = "alternating"
+
+_INITIAL_SCALE = 0.1
+
 
 @dataclass(frozen=True)
 class FactorizationConfig:
@@ -25,12 +37,14 @@ class FactorizationConfig:
 
     Attributes:
         dimensions: length k of a vector.
-        steps: gradient steps, each over all observations.
+        steps: gradient steps, each over all observations, or sweeps over users and items.
         learning_rate: Adam's.
         unobserved_weight: alpha.
         utility_weight: gamma, how much a unit of utility adds to an observation's weight.
         regularization: lambda, in units of one observation's weight.
         seed: of the initial vectors.
+        solver: `gradient` (Adam), or `alternating` (least squares): a tenth of the steps will do.
+        frequency_exponent: nu, from 0 (all vectors alike) to 1.
     """
 
     dimensions: int = 20
@@ -40,6 +54,27 @@ class FactorizationConfig:
     utility_weight: float = 0.2
     regularization: float = 0.3
     seed: int = 0
+    solver: str = GRADIENT
+    frequency_exponent: float = 0.0
+
+    def weigh(self, utilities: csr_array) -> csr_array:
+        """c of the observed pairs, (n_users, n_items)."""
+        weights = (1 + self.utility_weight * utilities.data).astype(np.float32)
+        parts = (weights, utilities.indices, utilities.indptr)
+        return csr_array(parts, shape=utilities.shape)
+
+    def penalties(
+        self, weights: NDArray[np.floating] | NDArray[np.integer], opposite: int
+    ) -> NDArray[np.float32]:
+        """lambda of rows.
+
+        Args:
+            weights: (n,) sum of each row's weights c.
+            opposite: number of rows on the other side.
+        """
+        frequency = weights + self.unobserved_weight * opposite
+        penalties: NDArray[np.float32] = self.regularization * frequency**self.frequency_exponent
+        return penalties.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -62,21 +97,81 @@ def factorize(
     config: FactorizationConfig,
     on_step: Callable[[int], None] = lambda _step: None,
 ) -> Factors:
-    """Minimizes the objective.
+    """Minimizes the objective by the solver of the settings.
 
     Args:
-        utilities: (n_users, n_items) sparse, values > 0.
+        utilities: (n_users, n_items) sparse, one entry a pair, values > 0.
         config: settings.
         on_step: told the number of each finished step.
+
+    Raises:
+        ValueError: there is no such solver.
     """
-    observed = utilities.tocoo()
+    if config.solver == GRADIENT:
+        return _descend(utilities, config, on_step)
+    if config.solver == ALTERNATING:
+        return fit_ials(utilities, config, on_step)
+    raise ValueError(f"solver {config.solver!r} is neither {GRADIENT} nor {ALTERNATING}")
+
+
+def fit_ials(
+    utilities: csr_array,
+    config: FactorizationConfig,
+    on_step: Callable[[int], None] = lambda _step: None,
+) -> Factors:
+    """Minimizes the objective by alternating least squares, whatever the solver of the settings.
+
+    The first half of a sweep gives the users their best vectors for the items', the second the
+    items theirs. `Factors.users` are solved once more at the end, so that folding in a known user
+    gives the same vector.
+
+    Args:
+        utilities: (n_users, n_items) sparse, one entry a pair, values > 0.
+        config: settings; `steps` sweeps are made.
+        on_step: told the number of each finished sweep.
+    """
+    of_users = config.weigh(utilities)
+    of_items = of_users.T.tocsr()
+    n_users, n_items = utilities.shape
+    user_penalties = config.penalties(of_users.sum(axis=1), n_items)
+    item_penalties = config.penalties(of_items.sum(axis=1), n_users)
+    alpha = config.unobserved_weight
+    rng = np.random.default_rng(config.seed)
+    scale = _INITIAL_SCALE / np.sqrt(config.dimensions)
+    y = rng.standard_normal((n_items, config.dimensions), dtype=np.float32) * np.float32(scale)
+    y[np.diff(of_items.indptr) == 0] = 0
+
+    def solve_users() -> NDArray[np.float32]:
+        return solve_rows(of_users, y, unobserved_weight=alpha, penalties=user_penalties)
+
+    losses = []
+    for sweep in range(config.steps):
+        x = solve_users()
+        y = solve_rows(of_items, x, unobserved_weight=alpha, penalties=item_penalties)
+        fit = of_users.data @ np.square(1 - dots(of_users, x, y))
+        everywhere = ((x.T @ x) * (y.T @ y)).sum()
+        size = user_penalties @ np.square(x).sum(axis=1) + item_penalties @ np.square(y).sum(axis=1)
+        losses.append(float(fit + alpha * everywhere + size) / max(utilities.nnz, 1))
+        on_step(sweep + 1)
+    return Factors(solve_users(), y, losses)
+
+
+def _descend(
+    utilities: csr_array, config: FactorizationConfig, on_step: Callable[[int], None]
+) -> Factors:
+    weights = config.weigh(utilities)
+    observed = weights.tocoo()
     row = torch.from_numpy(observed.row.astype(np.int64))
     column = torch.from_numpy(observed.col.astype(np.int64))
-    weight = 1 + config.utility_weight * torch.from_numpy(observed.data.astype(np.float32))
+    weight = torch.from_numpy(observed.data)
     generator = torch.Generator().manual_seed(config.seed)
     x, y = (
-        (torch.randn(n, config.dimensions, generator=generator) * 0.1).requires_grad_()
+        (torch.randn(n, config.dimensions, generator=generator) * _INITIAL_SCALE).requires_grad_()
         for n in utilities.shape
+    )
+    of_users, of_items = (
+        torch.from_numpy(config.penalties(weights.sum(axis=axis), opposite))
+        for axis, opposite in ((1, utilities.shape[1]), (0, utilities.shape[0]))
     )
     optimizer = torch.optim.Adam([x, y], lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(config.steps, 1))
@@ -85,8 +180,8 @@ def factorize(
         predicted = (x[row] * y[column]).sum(dim=1)
         fit = (weight * (1 - predicted) ** 2).sum()
         everywhere = ((x.T @ x) * (y.T @ y)).sum()
-        size = x.square().sum() + y.square().sum()
-        loss = fit + config.unobserved_weight * everywhere + config.regularization * size
+        size = of_users @ x.square().sum(dim=1) + of_items @ y.square().sum(dim=1)
+        loss = fit + config.unobserved_weight * everywhere + size
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -110,11 +205,10 @@ class FoldIn:
     def __init__(
         self, items: NDArray[np.float32], config: FactorizationConfig | None = None
     ) -> None:
-        config = config or FactorizationConfig()
+        self._config = config or FactorizationConfig()
         self._items = items
-        gram = items.T.astype(np.float64) @ items
-        self._base = config.unobserved_weight * gram
-        self._base += config.regularization * np.eye(items.shape[1])
+        self._base = self._config.unobserved_weight * (items.T.astype(np.float64) @ items)
+        self._identity = np.eye(items.shape[1])
 
     def user_vector(
         self, rows: NDArray[np.int32], weights: NDArray[np.float32]
@@ -127,5 +221,6 @@ class FoldIn:
         """
         vectors = np.asarray(self._items[rows], dtype=np.float64)
         weighted = vectors * weights[:, None]
-        solved = np.linalg.solve(self._base + weighted.T @ vectors, weighted.sum(axis=0))
-        return solved.astype(np.float32)
+        penalty = self._config.penalties(weights.sum(keepdims=True), len(self._items))
+        system = self._base + penalty * self._identity + weighted.T @ vectors
+        return np.linalg.solve(system, weighted.sum(axis=0)).astype(np.float32)

@@ -48,13 +48,14 @@ def unchanged(utilities: csr_array) -> Normalized:
 def divided_by_average(utilities: csr_array) -> Normalized:
     """Utility divided by the user's average.
 
-    A user whose average is not above zero is divided by the average of all utilities, or by one
-    when that is not above zero either.
+    A user whose average is not above zero, as float32 counts it, is divided by the average of all
+    utilities, or by one when that is not above zero either.
     """
     average = _averages(utilities)
     overall = _overall(utilities)
-    instead = overall if overall > 0 else 1.0
-    scale = np.where(average > 0, average, instead)
+    least = np.finfo(np.float32).smallest_normal
+    instead = overall if overall >= least else 1.0
+    scale = np.where(average >= least, average, instead)
     return _normalized(utilities, np.zeros_like(scale), scale)
 
 
