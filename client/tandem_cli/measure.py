@@ -11,21 +11,30 @@ from tandem_cli.output import print_json, print_table
 @click.command()
 @data_option(required=True)
 @click.option("--protocol", default="leave-last-out", show_default=True, help="How to cut the log.")
+@click.option("--models", help="Names of models to compare, with commas between; else all.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="HTML file to write tables and plots to.",
+)
 @json_option
-def evaluate(data: Path, protocol: str, as_json: bool) -> None:
+def evaluate(
+    data: Path, protocol: str, models: str | None, report: Path | None, as_json: bool
+) -> None:
     """Compares models on a log, over the full catalogue."""
     from training.evaluate import evaluate as run
     from training.readers import read
+    from training.report import page, table
 
-    found = run(read(data), protocol)
+    if report and not report.parent.is_dir():  # rather now than after the measurement
+        raise click.BadParameter(f"{report.parent} is not a folder", param_hint="--report")
+    names = models.split(",") if models else None
+    found = run(read(data), protocol, names)
+    if report:
+        report.write_text(page(found), encoding="utf-8")
     if as_json:
         return print_json(found)
-    columns = ["model", *next(iter(found["models"].values()))]
-    print_table(
-        columns,
-        [[name, *metrics.values()] for name, metrics in found["models"].items()],
-        f"{found['protocol']}, {found['users']} users",
-    )
+    print_table(*table(found), f"{found['protocol']}, {found['users']} users")
 
 
 @click.command()
