@@ -6,47 +6,61 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.bpr import BprConfig, BprFactors, fit_bpr
-from models.matrix_factorization import FactorizationConfig, FoldIn, factorize
+from models.least_squares import solve_rows
+from models.matrix_factorization import FactorizationConfig, fit_ials
 from training.baselines.histories import binary, recency_weights
 from training.baselines.method import Matrix
 from training.baselines.popularity import popularity_of
 from training.sequences import EventSequences
 from training.splits import Queries
 
+_SWEEPS = 10
+
 
 @dataclass(frozen=True)
 class ImplicitFactors:
-    """Implicit matrix factorization; users are folded in from the history at the query.
+    """Implicit alternating least squares; users are folded in from the history at the query.
 
     Attributes:
         dimensions: length of a vector.
-        unobserved: weight of a pair without an event.
+        unobserved: alpha, weight of a pair without an event.
+        regularization: lambda, multiplied by how often a user or an item occurs (nu = 1).
         half_life: items after which an item of the history counts half; infinite counts all alike.
     """
 
     dimensions: int = 32
-    unobserved: float = 0.05
+    unobserved: float = 0.1
+    regularization: float = 0.01
     half_life: float = math.inf
 
     def fit(self, events: EventSequences, n_items: int) -> "_FoldedIn":
-        config = FactorizationConfig(dimensions=self.dimensions, unobserved_weight=self.unobserved)
-        items = factorize(binary(events, n_items), config).items
-        return _FoldedIn(items, FoldIn(items, config), self.half_life)
+        config = FactorizationConfig(
+            dimensions=self.dimensions,
+            steps=_SWEEPS,
+            unobserved_weight=self.unobserved,
+            utility_weight=0.0,
+            regularization=self.regularization,
+            frequency_exponent=1.0,
+        )
+        items = fit_ials(binary(events, n_items), config).items
+        return _FoldedIn(items, config, self.half_life)
 
 
 @dataclass(frozen=True)
 class _FoldedIn:
     items: Matrix
-    fold_in: FoldIn
+    config: FactorizationConfig
     half_life: float
 
     def score(self, queries: Queries) -> Matrix:
         weights = recency_weights(queries, len(self.items), self.half_life)
-        users = np.zeros((len(queries), self.items.shape[1]), np.float32)
-        for at in range(len(queries)):
-            part = slice(weights.indptr[at], weights.indptr[at + 1])
-            if part.start < part.stop:
-                users[at] = self.fold_in.user_vector(weights.indices[part], weights.data[part])
+        sums = np.asarray(weights.sum(axis=1)).ravel()
+        users = solve_rows(
+            weights,
+            self.items,
+            unobserved_weight=self.config.unobserved_weight,
+            penalties=self.config.penalties(sums, len(self.items)),
+        )
         scores: Matrix = users @ self.items.T
         return scores
 

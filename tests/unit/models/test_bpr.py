@@ -3,7 +3,7 @@ from scipy.sparse import csr_array
 
 from models.bpr import BprConfig, fit_bpr
 
-_CONFIG = BprConfig(dimensions=8, epochs=60, learning_rate=0.02, batch=256)
+_CONFIG = BprConfig(dimensions=8, epochs=60, batch=256)
 
 
 def _clusters(seed: int = 0) -> csr_array:
@@ -43,5 +43,13 @@ def test_the_seed_decides_the_result() -> None:
 
 
 def test_a_log_without_events_gives_vectors_all_the_same() -> None:
-    factors = fit_bpr(csr_array((3, 5), dtype=np.float32), BprConfig(dimensions=2, epochs=1))
+    nothing = csr_array(np.zeros((3, 5), np.float32))
+    factors = fit_bpr(nothing, BprConfig(dimensions=2, epochs=1))
     assert factors.score(np.arange(3)).shape == (3, 5)
+
+
+def test_the_bound_on_pairs_cuts_passes_short() -> None:
+    interactions = _clusters()
+    short = fit_bpr(interactions, BprConfig(epochs=3))
+    bounded = fit_bpr(interactions, BprConfig(epochs=50, most_pairs=3 * interactions.nnz))
+    np.testing.assert_array_equal(short.items, bounded.items)

@@ -60,7 +60,7 @@ def _scores(method: Baseline, log: EventSequences, n: int, queries: Queries) -> 
 def test_a_history_counts_half_for_every_half_life() -> None:
     log = sequences([3], [0, 1, 2, 4])
     found = recency_weights(_asked(log, 0, 4), 5, half_life=1.0).toarray()
-    np.testing.assert_allclose(found, [[0] * 5, [0.25, 0.5, 1, 0, 0]])
+    np.testing.assert_allclose(found, np.array([[0, 0, 0, 0, 0], [0.25, 0.5, 1, 0, 0]]))
     np.testing.assert_allclose(
         recency_weights(_asked(log, 4), 5, last=2).toarray(), [[0, 1, 1, 0, 0]]
     )
@@ -87,7 +87,7 @@ def test_histories_equal_those_of_brute_force() -> None:
 
 def test_recent_popularity_counts_the_window_before_each_query() -> None:
     log = _random_log(seed=2)
-    log = dataclasses.replace(log, times=np.arange(len(log)) * 3_600.0)
+    log = dataclasses.replace(log, times=np.arange(0, len(log) * 3_600.0, 3_600.0))
     queries = _asked(log, 60, 5, 31)
     found = _scores(RecentPopularity(1), log, 12, queries)
     ever = np.bincount(log.rows, minlength=12)
