@@ -48,14 +48,27 @@ class Client:
         request = pb.RecommendStoredRequest(user_id=user_id, count=count)
         return self._call(self._recommender.RecommendStored, request)
 
-    def similar_items(self, item_id: str, count: int = 10) -> pb.SimilarItemsResponse:
-        """The items nearest to an item."""
-        request = pb.SimilarItemsRequest(item_id=item_id, count=count)
+    def similar_items(
+        self, item_id: str, count: int = 10, *, method: str = "", missing: str = ""
+    ) -> pb.SimilarItemsResponse:
+        """The items nearest to an item.
+
+        Args:
+            method, missing: how items are compared, and what a missing value counts as; empty means
+                what the release holds, which is the only one it answers.
+        """
+        request = pb.SimilarItemsRequest(
+            item_id=item_id, count=count, method=method, missing=missing
+        )
         return self._call(self._recommender.SimilarItems, request)
 
-    def similar_users(self, user_id: str, count: int = 10) -> pb.SimilarUsersResponse:
-        """The users nearest in taste to a user."""
-        request = pb.SimilarUsersRequest(user_id=user_id, count=count)
+    def similar_users(
+        self, user_id: str, count: int = 10, *, method: str = "", missing: str = ""
+    ) -> pb.SimilarUsersResponse:
+        """The users nearest in taste to a user; method and missing as for items."""
+        request = pb.SimilarUsersRequest(
+            user_id=user_id, count=count, method=method, missing=missing
+        )
         return self._call(self._recommender.SimilarUsers, request)
 
     def record(self, events: Iterable[pb.Event]) -> pb.RecordEventsResponse:

@@ -12,7 +12,12 @@ from models.neighbours.search import Neighbours
 
 
 def item_scores(histories: csr_array, neighbours: Neighbours) -> NDArray[np.float32]:
-    """Sums, over the items of each history, weight times similarity to each of their neighbours.
+    """For each item, sums weight times similarity over those of its neighbours that the history
+    holds.
+
+    The neighbours are those of the item scored (Sarwar et al.), not of the item in the history
+    (Deshpande and Karypis). The other way round, rare items of a history fill the list: each names
+    as many neighbours as a popular one, and few others vouch for them.
 
     Args:
         histories: (q, n) weights of the items that q users had; ones count all alike.
@@ -21,8 +26,8 @@ def item_scores(histories: csr_array, neighbours: Neighbours) -> NDArray[np.floa
     Returns:
         (q, n), dense: ask for blocks of users.
     """
-    n = histories.shape[1]
-    scores: NDArray[np.float32] = (histories.astype(np.float32) @ neighbours.matrix(n)).toarray()
+    near = neighbours.matrix(histories.shape[1])
+    scores: NDArray[np.float32] = (histories.astype(np.float32) @ near.T).toarray()
     return scores
 
 

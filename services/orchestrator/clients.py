@@ -54,6 +54,16 @@ class Retrieved:
     failed: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Similar:
+    """Rows and similarities of neighbours, nearest first, and how they were compared."""
+
+    rows: Rows
+    scores: Scores
+    method: str
+    missing: str
+
+
 class FeaturesClient:
     def __init__(self, addresses: Sequence[str]) -> None:
         self._channel = open_channel(addresses)
@@ -126,18 +136,25 @@ class RetrievalClient:
         )
 
     async def similar_items(
-        self, release_id: str, item_id: str, count: int, timeout: float
-    ) -> tuple[Rows, Scores]:
-        """Rows and similarities of an item's neighbours, nearest first.
+        self, release_id: str, item_id: str, count: int, method: str, missing: str, timeout: float
+    ) -> Similar:
+        """An item's neighbours; an empty method or rule asks for what the release holds.
 
         Raises:
             NotFound: the release does not hold the item.
+            FailedPrecondition: it holds another method or rule.
+            InvalidArgument: no such method or rule.
         """
         request = retrieval_pb2.SimilarItemsRequest(
-            release_id=release_id, item_id=item_id, count=count
+            release_id=release_id, item_id=item_id, count=count, method=method, missing=missing
         )
         answer = await _call(self._stub.SimilarItems, request, timeout)
-        return np.array(answer.item_rows, np.int32), np.array(answer.scores, np.float32)
+        return Similar(
+            np.array(answer.item_rows, np.int32),
+            np.array(answer.scores, np.float32),
+            answer.method,
+            answer.missing,
+        )
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = retrieval_pb2.PrepareReleaseRequest(release_id=release_id)

@@ -16,7 +16,7 @@ from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import check_count, check_id, decode_recommend
-from services.orchestrator.similar_users import similar_users
+from services.orchestrator.similar_users import METHOD, check_method, similar_users
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
@@ -72,27 +72,31 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         item_id, count = check_id("item_id", request.item_id), check_count(request.count)
         release = self._switch.current()
         timeout = Budget.current(self._default_deadline).share(0.9)
-        rows, scores = await self._retrieval.similar_items(
-            release.release_id, item_id, count, timeout
+        found = await self._retrieval.similar_items(
+            release.release_id, item_id, count, request.method, request.missing, timeout
         )
-        ids, titles = release.items.ids[rows], release.items.titles[rows]
+        ids, titles = release.items.ids[found.rows], release.items.titles[found.rows]
         return pb.SimilarItemsResponse(
             items=[
                 pb.SimilarItem(item_id=item_id, score=score, title=title)
-                for item_id, score, title in zip(ids, scores.tolist(), titles, strict=True)
+                for item_id, score, title in zip(ids, found.scores.tolist(), titles, strict=True)
             ],
             release_id=release.release_id,
+            method=found.method,
+            missing=found.missing,
         )
 
     async def SimilarUsers(
         self, request: pb.SimilarUsersRequest, context: Context
     ) -> pb.SimilarUsersResponse:
         user_id, count = check_id("user_id", request.user_id), check_count(request.count)
+        check_method(request.method, request.missing)
         release = self._switch.current()
         found = await asyncio.to_thread(similar_users, release, user_id, count)
         return pb.SimilarUsersResponse(
             users=[pb.SimilarUser(user_id=user, score=score) for user, score in found],
             release_id=release.release_id,
+            method=METHOD,
         )
 
     async def RecordEvents(

@@ -3,7 +3,21 @@
 import numpy as np
 
 from models.release import Release
-from services.common.errors import NotFound
+from services.common.errors import InvalidArgument, NotFound
+
+METHOD = "factors"
+
+
+def check_method(method: str, missing: str) -> None:
+    """Allows the one way in which users are compared, by its name or without one.
+
+    Raises:
+        InvalidArgument: another method, or a rule for missing values: vectors miss nothing.
+    """
+    if method not in ("", METHOD):
+        raise InvalidArgument("method", f"{method!r} is not {METHOD}, how users are compared")
+    if missing:
+        raise InvalidArgument("missing", f"must be empty: {METHOD} miss nothing")
 
 
 def similar_users(release: Release, user_id: str, count: int) -> list[tuple[str, float]]:

@@ -17,7 +17,7 @@ from services.retrieval.messages import (
 )
 from services.retrieval.retriever import Retriever
 from services.retrieval.settings import RetrievalSettings
-from services.retrieval.similar import similar_items
+from services.retrieval.similar import check_comparison, similar_items
 from services.retrieval.vectors import VectorIndex
 from tandem.retrieval.v1 import retrieval_pb2 as pb
 from tandem.retrieval.v1 import retrieval_pb2_grpc
@@ -52,11 +52,17 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> pb.SimilarItemsResponse:
         check_count(request.count, MOST_NEIGHBOURS)
         release = (await self._releases.get(request.release_id)).release
+        held = check_comparison(release, request.method, request.missing)
         row = release.items.row_of.get(request.item_id)
         if row is None:
             raise NotFound(f"item_id: release {request.release_id} holds no {request.item_id!r}")
         found = similar_items(release, row, request.count)
-        return pb.SimilarItemsResponse(item_rows=found.rows.tolist(), scores=found.scores.tolist())
+        return pb.SimilarItemsResponse(
+            item_rows=found.rows.tolist(),
+            scores=found.scores.tolist(),
+            method=held.method,
+            missing=held.missing,
+        )
 
     async def PrepareRelease(
         self, request: pb.PrepareReleaseRequest, context: Context

@@ -233,6 +233,7 @@ async def test_similar_items_come_nearest_first(
         timeout=DEADLINE,
     )
     assert list(answer.item_rows) == [8, 9]
+    assert (answer.method, answer.missing) == ("cosine", "zero")
     np.testing.assert_allclose(answer.scores, [0.5, 0.25])
 
 

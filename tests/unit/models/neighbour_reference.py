@@ -48,7 +48,7 @@ def _pair(things: Dense, i: int, j: int, metric: str, missing: str, rows_are: st
     if missing == "infinity" and rated_a != rated_b:
         return 0.0
     if metric == "jaccard":
-        return sum(both) / sum(either)
+        return float(sum(both) / sum(either))
     if missing in ("ignore", "infinity"):
         if not any(both):
             return 0.0

@@ -1,8 +1,8 @@
 import pytest
 
 from models.release import Release
-from services.common.errors import NotFound
-from services.orchestrator.similar_users import similar_users
+from services.common.errors import InvalidArgument, NotFound
+from services.orchestrator.similar_users import check_method, similar_users
 
 
 def test_the_nearest_user_comes_first_and_the_user_is_left_out(release: Release) -> None:
@@ -14,3 +14,12 @@ def test_the_nearest_user_comes_first_and_the_user_is_left_out(release: Release)
 def test_a_user_the_release_does_not_hold_is_not_found(release: Release) -> None:
     with pytest.raises(NotFound, match="nobody"):
         similar_users(release, "nobody", 5)
+
+
+def test_users_are_compared_in_one_way_only() -> None:
+    check_method("", "")
+    check_method("factors", "")
+    with pytest.raises(InvalidArgument, match=r"^method: 'cosine' is not factors"):
+        check_method("cosine", "")
+    with pytest.raises(InvalidArgument, match=r"^missing: must be empty"):
+        check_method("factors", "zero")

@@ -189,12 +189,16 @@ class RecommendStoredResponse(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., release_id: _Optional[str] = ..., level: _Optional[_Union[Level, str]] = ...) -> None: ...
 
 class SimilarItemsRequest(_message.Message):
-    __slots__ = ("item_id", "count")
+    __slots__ = ("item_id", "count", "method", "missing")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     count: int
-    def __init__(self, item_id: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    method: str
+    missing: str
+    def __init__(self, item_id: _Optional[str] = ..., count: _Optional[int] = ..., method: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class SimilarItem(_message.Message):
     __slots__ = ("item_id", "score", "title")
@@ -207,20 +211,28 @@ class SimilarItem(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
-    __slots__ = ("items", "release_id")
+    __slots__ = ("items", "release_id", "method", "missing")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[SimilarItem]
     release_id: str
-    def __init__(self, items: _Optional[_Iterable[_Union[SimilarItem, _Mapping]]] = ..., release_id: _Optional[str] = ...) -> None: ...
+    method: str
+    missing: str
+    def __init__(self, items: _Optional[_Iterable[_Union[SimilarItem, _Mapping]]] = ..., release_id: _Optional[str] = ..., method: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class SimilarUsersRequest(_message.Message):
-    __slots__ = ("user_id", "count")
+    __slots__ = ("user_id", "count", "method", "missing")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     count: int
-    def __init__(self, user_id: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    method: str
+    missing: str
+    def __init__(self, user_id: _Optional[str] = ..., count: _Optional[int] = ..., method: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class SimilarUser(_message.Message):
     __slots__ = ("user_id", "score")
@@ -231,12 +243,14 @@ class SimilarUser(_message.Message):
     def __init__(self, user_id: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
 
 class SimilarUsersResponse(_message.Message):
-    __slots__ = ("users", "release_id")
+    __slots__ = ("users", "release_id", "method")
     USERS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
     users: _containers.RepeatedCompositeFieldContainer[SimilarUser]
     release_id: str
-    def __init__(self, users: _Optional[_Iterable[_Union[SimilarUser, _Mapping]]] = ..., release_id: _Optional[str] = ...) -> None: ...
+    method: str
+    def __init__(self, users: _Optional[_Iterable[_Union[SimilarUser, _Mapping]]] = ..., release_id: _Optional[str] = ..., method: _Optional[str] = ...) -> None: ...
 
 class RecordEventsRequest(_message.Message):
     __slots__ = ("events",)

@@ -48,22 +48,30 @@ class RetrieveResponse(_message.Message):
     def __init__(self, release_id: _Optional[str] = ..., item_rows: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., sources: _Optional[_Iterable[_Union[SourceReport, _Mapping]]] = ...) -> None: ...
 
 class SimilarItemsRequest(_message.Message):
-    __slots__ = ("release_id", "item_id", "count")
+    __slots__ = ("release_id", "item_id", "count", "method", "missing")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     item_id: str
     count: int
-    def __init__(self, release_id: _Optional[str] = ..., item_id: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    method: str
+    missing: str
+    def __init__(self, release_id: _Optional[str] = ..., item_id: _Optional[str] = ..., count: _Optional[int] = ..., method: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class SimilarItemsResponse(_message.Message):
-    __slots__ = ("item_rows", "scores")
+    __slots__ = ("item_rows", "scores", "method", "missing")
     ITEM_ROWS_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     item_rows: _containers.RepeatedScalarFieldContainer[int]
     scores: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, item_rows: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
+    method: str
+    missing: str
+    def __init__(self, item_rows: _Optional[_Iterable[int]] = ..., scores: _Optional[_Iterable[float]] = ..., method: _Optional[str] = ..., missing: _Optional[str] = ...) -> None: ...
 
 class PrepareReleaseRequest(_message.Message):
     __slots__ = ("release_id",)
