@@ -1,4 +1,4 @@
-"""`tandem recommend`, `similar` and `event`: the public API from the shell."""
+"""`tandem recommend` and `event`: the public API from the shell."""
 
 from typing import cast
 
@@ -42,26 +42,6 @@ def _print_trace(trace: pb.Trace) -> None:
     print_table(
         ["stage", "component", "in", "out", "ms", "error"],
         [[s.stage, s.component, s.rows_in, s.rows_out, s.millis, s.error] for s in trace.stages],
-    )
-
-
-@click.command()
-@click.argument("item")
-@count_option
-@state_option
-@port_option
-@json_option
-def similar(item: str, count: int, state: State, port: int | None, as_json: bool) -> None:
-    """The items nearest to ITEM."""
-    _check_count(count)
-    with connect(state, port) as client:
-        answer = client.similar_items(item, count)
-    if as_json:
-        return print_json(answer)
-    print_table(
-        ["item", "title", "score"],
-        [[i.item_id, i.title, i.score] for i in answer.items],
-        f"release {answer.release_id}",
     )
 
 

@@ -18,7 +18,7 @@ _MODULES = {
     "train": "train",
     "releases": "releases",
     "recommend": "calls",
-    "similar": "calls",
+    "similar": "similar",
     "event": "calls",
     "evaluate": "measure",
     "bench": "measure",
