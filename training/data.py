@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
 
 from models.errors import ReportedError
 from models.release import Items
 
 EVENT_COLUMNS = ["user_id", "item_id", "kind", "value", "timestamp", "region"]
+_TEXTS = ("user_id", "item_id", "region")
+_NUMBERS = {"kind": np.int8, "value": np.float32, "timestamp": np.float64}
 
 
 class DataError(ReportedError):
@@ -73,15 +78,43 @@ def assemble(
     users: pd.DataFrame,
     skipped: Sequence[SkippedRow] = (),
 ) -> InteractionData:
-    """Orders events by time and makes rows for items and users that only events mention."""
-    events = events.sort_values("timestamp", kind="stable", ignore_index=True)
-    items = _with_missing(items, "item_id", events["item_id"])
-    users = _with_missing(users, "user_id", events["user_id"])
-    for key, table in (("item_id", items), ("user_id", users)):
-        dtype = pd.CategoricalDtype(pd.Index(table[key].to_numpy(dtype=object)))
-        events[key] = events[key].astype(dtype)
-    events["region"] = events["region"].astype("category")
-    return InteractionData(events[EVENT_COLUMNS], items, users, tuple(skipped))
+    """Orders events by time and makes rows for items and users that only events mention.
+
+    Args:
+        events: columns of `EVENT_COLUMNS`; ids and regions categorical or str. Order breaks ties.
+        items, users: what is known of them; see `InteractionData`.
+        skipped: rows left out by rule.
+    """
+    times = events["timestamp"].to_numpy(dtype=np.float64)
+    order = None if _ascending(times) else np.argsort(times, kind="stable")
+    columns: dict[str, Any] = {}
+    for name in EVENT_COLUMNS:  # one at a time: a second copy of the whole log never exists
+        column = _categorical(events[name]) if name in _TEXTS else _number(events[name])
+        columns[name] = column if order is None else column[order]
+    items = _with_missing(items, "item_id", columns["item_id"])
+    users = _with_missing(users, "user_id", columns["user_id"])
+    categories = {
+        "user_id": users["user_id"].to_numpy(dtype=object),
+        "item_id": items["item_id"].to_numpy(dtype=object),
+        "region": np.array(sorted(columns["region"].unique()), dtype=object),
+    }
+    for name, texts in categories.items():
+        columns[name] = columns[name].set_categories(texts)
+    return InteractionData(pd.DataFrame(columns, copy=False), items, users, tuple(skipped))
+
+
+def concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several frames of events, one frame after the other; texts become categorical."""
+    if len(frames) == 1:
+        return frames[0]
+    columns: dict[str, object] = {}
+    for name in EVENT_COLUMNS:
+        parts = [frame[name] for frame in frames]
+        if name in _TEXTS:
+            columns[name] = union_categoricals([_categorical(part) for part in parts])
+        else:
+            columns[name] = np.concatenate([part.to_numpy() for part in parts])
+    return pd.DataFrame(columns, copy=False)
 
 
 def merge(data: InteractionData, extra: pd.DataFrame) -> InteractionData:
@@ -93,16 +126,7 @@ def merge(data: InteractionData, extra: pd.DataFrame) -> InteractionData:
     """
     if extra.empty:
         return data
-    parts = []
-    for frame in (data.events, extra):
-        part = frame[EVENT_COLUMNS].copy()
-        for key in ("user_id", "item_id", "region"):
-            part[key] = part[key].astype(object)
-        part["kind"] = part["kind"].astype(np.int8)
-        part["value"] = part["value"].astype(np.float32)
-        part["timestamp"] = part["timestamp"].astype(np.float64)
-        parts.append(part)
-    together = pd.concat(parts, ignore_index=True)
+    together = concatenated([data.events, extra])
     return assemble(together, data.items, data.users, data.skipped)
 
 
@@ -129,9 +153,22 @@ def empty_users() -> pd.DataFrame:
     return _blank_rows("user_id", [])
 
 
-def _with_missing(table: pd.DataFrame, key: str, mentioned: pd.Series) -> pd.DataFrame:
+def _ascending(times: NDArray[np.float64]) -> bool:
+    return bool((times[1:] >= times[:-1]).all())
+
+
+def _categorical(column: pd.Series) -> pd.Categorical:
+    texts = column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+    return cast(pd.Categorical, texts.array)
+
+
+def _number(column: pd.Series) -> NDArray[Any]:
+    return column.to_numpy(dtype=_NUMBERS[str(column.name)])
+
+
+def _with_missing(table: pd.DataFrame, key: str, mentioned: pd.Categorical) -> pd.DataFrame:
     known = set(table[key])
-    missing = [value for value in pd.unique(mentioned) if value not in known]
+    missing = [value for value in mentioned.unique() if value not in known]
     if not missing:
         return table.reset_index(drop=True)
     return pd.concat([table, _blank_rows(key, missing)], ignore_index=True)

@@ -3,7 +3,9 @@
 The rule: a missing column, bad encoding, an empty file or a field that cannot be read refuses the
 whole file, naming the first bad line. Exact duplicate rows are left out and reported.
 
-Whole columns are converted at once. Only when that fails is the file walked line by line.
+A file is read in blocks, whose columns are converted at once; texts become numbers as they come, so
+that memory grows by the bytes of a number, not of a text, a row. Only when a conversion fails is the
+file walked line by line.
 """
 
 import csv
@@ -19,14 +21,21 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 from numpy.typing import NDArray
 
+from models.text_codes import TextCodes
 from training.data import DataError
 from training.fields import Field
 
-_BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 16 << 20
+_BYTES_A_ROW = 16  # about, in Parquet, whose blocks are counted in rows
 
 
-def read_table(path: Path, fields: Sequence[Field]) -> pd.DataFrame:
+def read_table(path: Path, fields: Sequence[Field], block_bytes: int = BLOCK_BYTES) -> pd.DataFrame:
     """Reads the fields of a table; other columns are ignored, optional missing ones left out.
+
+    Args:
+        path: a `.csv` or `.parquet` file.
+        fields: the columns to read.
+        block_bytes: how much of the file is read at a time; no record may be longer.
 
     Returns:
         One column a field, in file order: texts and ids categorical, numbers float64, kinds int8.
@@ -39,16 +48,18 @@ def read_table(path: Path, fields: Sequence[Field]) -> pd.DataFrame:
         if wanted.required and wanted.name not in header:
             raise DataError(path, "column is missing", line=1, field=wanted.name)
     present = [wanted for wanted in fields if wanted.name in header]
+    columns = [_Column(field) for field in present]
     try:
         blocks = _parquet_blocks if path.suffix == ".parquet" else _csv_blocks
-        tables = [_convert(block, present) for block in blocks(path, present)]
-        table = pa.concat_tables(tables).unify_dictionaries() if tables else pa.table({})
+        for block in blocks(path, present, block_bytes):
+            for column in columns:
+                column.add(block[column.field.name])
     except (pa.ArrowException, ValueError) as error:
         _diagnose(path, present, header)
         raise DataError(path, " ".join(str(error).split())) from None
-    if not len(table):
+    frame = pd.DataFrame({column.field.name: column.take() for column in columns}, copy=False)
+    if frame.empty:
         raise DataError(path, "holds no rows", line=1)
-    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
@@ -89,11 +100,38 @@ def line_numbers(path: Path, rows: NDArray[np.int64]) -> list[int]:
     return lines
 
 
-def _csv_blocks(path: Path, fields: Sequence[Field]) -> Iterator[Any]:
+class _Column:
+    """A column that comes in blocks."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._codes = TextCodes()
+        self._is_text = False
+        self._parts: list[NDArray[Any]] = []
+
+    def add(self, texts: Any) -> None:
+        """Converts and keeps a block (pyarrow string array)."""
+        part = self.field.convert(pc.utf8_trim_whitespace(texts))
+        if pa.types.is_dictionary(part.type):
+            self._is_text = True
+            codes = self._codes.encode(part.dictionary.to_pylist())
+            self._parts.append(codes[part.indices.to_numpy()])
+        else:
+            self._parts.append(part.to_numpy(zero_copy_only=False))
+
+    def take(self) -> NDArray[Any] | pd.Categorical:
+        """The whole column; its blocks are let go, so that two copies of one column is the most
+        that ever exists."""
+        whole: NDArray[Any] = np.concatenate(self._parts) if self._parts else np.empty(0)
+        self._parts.clear()
+        return self._codes.categorical(whole) if self._is_text else whole
+
+
+def _csv_blocks(path: Path, fields: Sequence[Field], block_bytes: int) -> Iterator[Any]:
     names = [field.name for field in fields]
     with pa_csv.open_csv(
         path,
-        read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+        read_options=pa_csv.ReadOptions(block_size=block_bytes, use_threads=False),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             include_columns=names,
@@ -101,15 +139,15 @@ def _csv_blocks(path: Path, fields: Sequence[Field]) -> Iterator[Any]:
             strings_can_be_null=False,
         ),
     ) as reader:
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
+        yield from reader
 
 
-def _parquet_blocks(path: Path, fields: Sequence[Field]) -> Iterator[Any]:
+def _parquet_blocks(path: Path, fields: Sequence[Field], block_bytes: int) -> Iterator[Any]:
     file = pa_parquet.ParquetFile(path)
-    for batch in file.iter_batches(batch_size=1 << 20, columns=[field.name for field in fields]):
-        texts = [_as_text(column) for column in batch.columns]
-        yield pa.Table.from_arrays(texts, names=batch.schema.names)
+    names = [field.name for field in fields]
+    for batch in file.iter_batches(batch_size=max(block_bytes // _BYTES_A_ROW, 1), columns=names):
+        texts = [_as_text(batch.column(name)) for name in names]
+        yield pa.RecordBatch.from_arrays(texts, names=names)
 
 
 def _as_text(column: Any) -> Any:
@@ -118,14 +156,6 @@ def _as_text(column: Any) -> Any:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         column = pc.binary_join(pc.cast(column, pa.list_(pa.string())), "|")
     return pc.fill_null(pc.cast(column, pa.string()), "")
-
-
-def _convert(block: Any, fields: Sequence[Field]) -> Any:
-    columns = []
-    for field in fields:
-        trimmed = pc.utf8_trim_whitespace(block[field.name].combine_chunks())
-        columns.append(field.convert(trimmed))
-    return pa.table(columns, names=[field.name for field in fields])
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -139,8 +169,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _diagnose(path: Path, fields: Sequence[Field], header: list[str]) -> None:
     if path.suffix == ".parquet":
-        columns = [_parquet_column(path, field.name) for field in fields]
-        for row, values in enumerate(zip(*columns, strict=True), start=1):
+        for row, values in enumerate(_parquet_records(path, fields), start=1):
             _check(path, row, fields, values)
         return
     place = [header.index(field.name) for field in fields]
@@ -173,7 +202,6 @@ def _check(path: Path, line: int, fields: Sequence[Field], texts: Sequence[str])
             raise DataError(path, reason, line=line, field=field.name)
 
 
-def _parquet_column(path: Path, name: str) -> list[str]:
-    table = pa_parquet.read_table(path, columns=[name])
-    texts: list[str] = _as_text(table[name].combine_chunks()).to_pylist()
-    return texts
+def _parquet_records(path: Path, fields: Sequence[Field]) -> Iterator[tuple[str, ...]]:
+    for block in _parquet_blocks(path, fields, BLOCK_BYTES):
+        yield from zip(*(column.to_pylist() for column in block.columns), strict=True)

@@ -172,7 +172,23 @@ def test_a_log_is_read_back_by_time_then_in_its_own_order(event_log: EventLog) -
     log = frame(500)
     event_log.import_frame(log)
     expected = log.sort_values("timestamp", kind="stable", ignore_index=True)
-    pd.testing.assert_frame_equal(event_log.read_frame(), expected.astype({"kind": "int8"}))
+    texts = ["user_id", "item_id", "region"]
+    found = event_log.read_frame()
+    assert (found[texts].dtypes == "category").all()
+    pd.testing.assert_frame_equal(
+        found.astype(dict.fromkeys(texts, object)), expected.astype({"kind": "int8"})
+    )
+
+
+def test_a_log_longer_than_a_chunk_is_stored_and_read_back_whole(event_log: EventLog) -> None:
+    log = frame(50_003).astype({"user_id": "category", "item_id": "category"})
+    assert event_log.import_frame(log) == ImportResult(50_003, 0)
+    found = event_log.read_frame()
+    expected = log.sort_values("timestamp", kind="stable", ignore_index=True)
+    for column in ("user_id", "item_id", "value", "timestamp"):
+        assert found[column].tolist() == expected[column].tolist()
+    last = log["user_id"].iloc[-1]
+    assert event_log.version(last) == 2  # one change a chunk
 
 
 def test_live_events_and_imported_ones_are_one_log(event_log: EventLog) -> None:
