@@ -34,15 +34,15 @@ code{font-size:13px;overflow-wrap:anywhere} td.text{text-align:left}
 
 def table(document: Document) -> tuple[list[str], list[list[Cell]]]:
     """Columns and rows, one a model; "–" where there is nothing to say."""
-    reference = document["reference"]
-    columns = ["model", *_METRICS, f"nDCG@10, {100 * document['bootstrap']['level']:g} % interval"]
+    reference, level = document["reference"], document["bootstrap"]["level"]
+    columns = ["model", "hr@10", "ndcg@10", f"{100 * level:g} % of ndcg@10", *_METRICS[2:]]
     if reference:
-        columns += [f"less {reference}", "p (Holm)"]
+        columns += [f"ndcg@10 less {reference}", "p (Holm)"]
     rows = []
     for name, figures in _models(document).items():
         interval = figures.get("ci", {}).get("ndcg@10")
         row: list[Cell] = [name, *(figures.get(metric, _NOTHING) for metric in _METRICS)]
-        row.append(f"{interval[0]:.4f}–{interval[1]:.4f}" if interval else _NOTHING)
+        row.insert(3, f"{interval[0]:.3f}–{interval[1]:.3f}" if interval else _NOTHING)
         if reference:
             paired = document["paired"].get(name, {}).get("ndcg@10")
             row += [f"{paired['value']:+.4f}", _p(paired["p_holm"])] if paired else [_NOTHING] * 2
