@@ -52,7 +52,7 @@ class InteractionData:
         items: every item, also those without an event: `item_id`, `title` (str), `genres` (tuple
             of str), `year` (int16, 0 when unknown), `adult`, `available` (bool).
         users: every user: `user_id`, `region` (str), `friends` (tuple of user ids).
-        skipped: rows left out by rule.
+        skipped: rows left out by rule, the first 10,000 of each file.
     """
 
     events: pd.DataFrame

@@ -10,11 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models.events import EventKind
-from training.data import DataError, InteractionData, SkippedRow, assemble, empty_items, empty_users
+from training.data import (
+    DataError,
+    InteractionData,
+    SkippedRow,
+    assemble,
+    concatenated,
+    empty_items,
+    empty_users,
+)
 from training.fields import Flag, Identifier, Kind, Number, Text, Time
-from training.tables import line_numbers, read_header, read_table
+from training.supplements import overriding_times, repeats
+from training.tables import BLOCK_BYTES, line_numbers, read_header, read_table
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +59,21 @@ _USERS = (
     Text("region", required=False),
     Text("friends", required=False),
 )
+_MOST_NAMED = 10_000  # skipped rows of a file that are named one by one
 _NO_GENRES = "(no genres listed)"
 
 
-def read(directory: Path, also: Sequence[Path] = ()) -> InteractionData:
+def read(
+    directory: Path, also: Sequence[Path] = (), block_bytes: int = BLOCK_BYTES
+) -> InteractionData:
     """Reads a log.
 
     Args:
         directory: a MovieLens directory or a general log.
-        also: further event files, in either layout; at equal times theirs come later.
+        also: further event files, in either layout. Rows that repeat one of an earlier file are
+            skipped; a rating replaces those of the same user and item in earlier files, whatever
+            its time; at equal times theirs come later.
+        block_bytes: how much of a file is read at a time.
 
     Raises:
         DataError: something is missing or broken; one line names file, line, field and reason.
@@ -67,13 +83,15 @@ def read(directory: Path, also: Sequence[Path] = ()) -> InteractionData:
     if (directory / "ratings.csv").exists():
         files, items, users = [directory / "ratings.csv"], _read_movies(directory), empty_users()
     else:
-        events = _find(directory, "events")
-        if events is None:
+        found = _find(directory, "events")
+        if found is None:
             raise DataError(directory, "holds neither ratings.csv nor events.csv or events.parquet")
-        files, items, users = [events], _read_items(directory), _read_users(directory)
+        files, items, users = [found], _read_items(directory), _read_users(directory)
+    files += also
     skipped: list[SkippedRow] = []
-    frames = [_read_events(file, skipped) for file in [*files, *also]]
-    return assemble(pd.concat(frames, ignore_index=True), items, users, skipped)
+    frames = [_read_events(file, skipped, block_bytes) for file in files]
+    events = frames[0] if len(frames) == 1 else _joined(files, frames, skipped)
+    return assemble(events, items, users, skipped)
 
 
 def _find(directory: Path, name: str) -> Path | None:
@@ -81,41 +99,72 @@ def _find(directory: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def _read_events(path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
+def _read_events(path: Path, skipped: list[SkippedRow], block_bytes: int) -> pd.DataFrame:
+    """The events of a file; the index holds the rows' places in it."""
     if "movieId" in read_header(path):
-        frame = read_table(path, _RATINGS)
+        frame = read_table(path, _RATINGS, block_bytes)
         frame.columns = pd.Index(["user_id", "item_id", "value", "timestamp"])
-        frame["kind"] = np.int8(EventKind.RATING)
+        frame["kind"] = np.full(len(frame), EventKind.RATING, dtype=np.int8)
     else:
-        frame = read_table(path, _EVENTS).rename(columns={"event": "kind"})
+        frame = read_table(path, _EVENTS, block_bytes)
+        names = ["kind" if name == "event" else name for name in frame.columns]
+        frame.columns = pd.Index(names)
         if "value" not in frame:
-            frame["value"] = 0.0
+            frame["value"] = np.zeros(len(frame))
     if "region" not in frame:
-        frame["region"] = ""
-    frame = _without_duplicates(frame, path, skipped)
-    for name in ("user_id", "item_id", "region"):
-        frame[name] = frame[name].astype(object)
-    return frame.astype({"value": np.float32})
+        nowhere = np.zeros(len(frame), dtype=np.int8)
+        frame["region"] = pd.Categorical.from_codes(nowhere, categories=pd.Index([""]))
+    return _without_repeats(frame, path, skipped)
 
 
-def _without_duplicates(frame: pd.DataFrame, path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
+def _without_repeats(frame: pd.DataFrame, path: Path, skipped: list[SkippedRow]) -> pd.DataFrame:
     """Skips rows that repeat an earlier one in every column, and counts them.
 
     A rating is a state: the same one twice means a broken export, and is refused. Any other event
     may well have come twice within one second.
     """
-    repeated = frame.duplicated().to_numpy()
+    repeated = repeats(frame)
     ratings = np.flatnonzero(repeated & (frame["kind"] == EventKind.RATING).to_numpy())
     if len(ratings):
         line = line_numbers(path, ratings[:1])[0]
         raise DataError(path, "the rating repeats an earlier row", line=line, field="rating")
-    if repeated.any():
-        lines = line_numbers(path, np.flatnonzero(repeated))
-        log.warning(
-            "%s:%d: %d repeated rows skipped, this is the first", path, lines[0], len(lines)
-        )
-        skipped.extend(SkippedRow(str(path), line, "exact duplicate of a row") for line in lines)
+    if not repeated.any():
+        return frame
+    _skip(path, np.flatnonzero(repeated), "exact duplicate of a row", skipped)
     return frame[~repeated]
+
+
+def _joined(
+    files: Sequence[Path], frames: Sequence[pd.DataFrame], skipped: list[SkippedRow]
+) -> pd.DataFrame:
+    """The log and its further files as one, without what they repeat.
+
+    Rows of one file that tie only because they replace the same rating keep the order of the times
+    they were given.
+    """
+    events = concatenated(frames)
+    ends = np.cumsum([len(frame) for frame in frames])
+    repeated = repeats(events)
+    for path, frame, end in zip(files, frames, ends, strict=True):
+        rows = frame.index.to_numpy()[repeated[end - len(frame) : end]]
+        if len(rows):
+            _skip(path, rows, "exact duplicate of a row of another file", skipped)
+    starts = [0, *(np.cumsum(~repeated)[ends[:-1] - 1].tolist())]
+    events = events[~repeated].reset_index(drop=True)
+    times = overriding_times(events, starts)
+    replacing = times != events["timestamp"].to_numpy()
+    if replacing.any():
+        log.info("%d ratings of further files replace ones that are not older", replacing.sum())
+        order = np.lexsort((events["timestamp"].to_numpy(), times))
+        events["timestamp"] = times
+        events = events.iloc[order]
+    return events
+
+
+def _skip(path: Path, rows: NDArray[np.int64], reason: str, skipped: list[SkippedRow]) -> None:
+    lines = line_numbers(path, rows[:_MOST_NAMED])
+    log.warning("%s:%d: %d repeated rows skipped, this is the first", path, lines[0], len(rows))
+    skipped.extend(SkippedRow(str(path), line, reason) for line in lines)
 
 
 def _read_movies(directory: Path) -> pd.DataFrame:

@@ -3,9 +3,9 @@
 The rule: a missing column, bad encoding, an empty file or a field that cannot be read refuses the
 whole file, naming the first bad line. Exact duplicate rows are left out and reported.
 
-A file is read in blocks, whose columns are converted at once; texts become numbers as they come, so
-that memory grows by the bytes of a number, not of a text, a row. Only when a conversion fails is the
-file walked line by line.
+A file is read in blocks, whose columns are converted at once. Texts become numbers as they come,
+so a row costs the bytes of a few numbers. Only when a conversion fails is the file walked line by
+line.
 """
 
 import csv
