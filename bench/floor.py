@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from grpc import aio
 
+from models.final_score import release_scorer
 from models.history import HISTORY_LENGTH, UserHistory
 from models.release import Release
-from models.scorer import TwoTowerScorer
 from services.common.database import open_database
 from services.features.event_log import EventLog
 from tandem.recommender.v1 import recommender_pb2 as pb
@@ -31,7 +31,7 @@ class FloorServicer(recommender_pb2_grpc.RecommenderServiceServicer):
 
     def __init__(self, release: Release, database_url: str) -> None:
         self._release = release
-        self._scorer = TwoTowerScorer(release)
+        self._scorer = release_scorer(release)
         vectors = np.ascontiguousarray(release.item_vectors, dtype=np.float32)
         self._index = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors)
@@ -61,7 +61,7 @@ class FloorServicer(recommender_pb2_grpc.RecommenderServiceServicer):
             values[recent],
             now,
         )
-        query = self._scorer.user_vector(user)[None]
+        query = self._scorer.towers.user_vector(user)[None]
         _, found = self._index.search(query, CANDIDATES + len(rows))
         unseen = found[0][~np.isin(found[0], rows)][:CANDIDATES].astype(np.int32)
         scores = self._scorer.score(user, unseen)

@@ -12,6 +12,16 @@ _MAX_GENRES = 256
 _DECADES = tuple(range(1900, 2040, 10))
 
 
+def genre_vectors(genres: Sequence[tuple[str, ...]]) -> NDArray[np.float32]:
+    """(n, g) float32 genres of n items, each row of length one, or zero for an item without any."""
+    names = sorted({genre for each in genres for genre in each})
+    column = {name: at for at, name in enumerate(names)}
+    vectors = np.zeros((len(genres), len(names)), np.float32)
+    for row, each in enumerate(genres):
+        vectors[row, [column[genre] for genre in each]] = len(each) ** -0.5 if each else 0
+    return vectors
+
+
 @dataclass(frozen=True)
 class MetadataEncoder:
     """Genres and year as numbers.

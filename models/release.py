@@ -18,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.errors import ReportedError
+from models.metadata import genre_vectors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 ITEMS = "items.parquet"
 USERS = "users.parquet"
@@ -29,6 +30,10 @@ ITEM_FACTORS = "item_factors.npy"
 USER_FACTORS = "user_factors.npy"
 NEIGHBOUR_ROWS = "neighbour_rows.npy"
 NEIGHBOUR_SCORES = "neighbour_scores.npy"
+TRANSITION_ROWS = "transition_rows.npy"
+TRANSITION_SCORES = "transition_scores.npy"
+EASE_ROWS = "ease_rows.npy"
+EASE_SCORES = "ease_scores.npy"
 POPULAR_ROWS = "popular_rows.npy"
 MODEL = "two_tower.pt"
 _MANIFEST = "release.json"
@@ -50,6 +55,8 @@ class Manifest:
         feature_schema: hash of the names and order of the model's inputs.
         config: the training settings.
         metrics: offline metrics by name ("ndcg@10").
+        weights: of the parts of the final score, by name; empty when the towers score alone.
+        head: what turns a final score into a prediction, as `models.head.Head`; empty for none.
         sha256: checksum of every file, by name.
     """
 
@@ -62,6 +69,8 @@ class Manifest:
     feature_schema: str
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    head: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
@@ -164,13 +173,8 @@ class Release:
 
     @cached_property
     def genre_vectors(self) -> NDArray[np.float32]:
-        """(n, g) genres of items, each row of length one, or zero for an item without any."""
-        names = sorted({genre for genres in self.items.genres for genre in genres})
-        column = {name: at for at, name in enumerate(names)}
-        vectors = np.zeros((len(self.items), len(names)), np.float32)
-        for row, genres in enumerate(self.items.genres):
-            vectors[row, [column[genre] for genre in genres]] = len(genres) ** -0.5 if genres else 0
-        return vectors
+        """(n, g) genres of items; see `models.metadata.genre_vectors`."""
+        return genre_vectors(self.items.genres)
 
     @cached_property
     def item_vectors(self) -> NDArray[np.float32]:
@@ -196,6 +200,26 @@ class Release:
     def neighbour_scores(self) -> NDArray[np.float32]:
         """(n, m) similarities; parallel to `neighbour_rows`."""
         return self._array(NEIGHBOUR_SCORES)
+
+    @cached_property
+    def transition_rows(self) -> NDArray[np.int32]:
+        """(n, m) rows of the items that most often follow each item; -1 pads."""
+        return self._array(TRANSITION_ROWS)
+
+    @cached_property
+    def transition_scores(self) -> NDArray[np.float32]:
+        """(n, m) smoothed transition probabilities; parallel to `transition_rows`."""
+        return self._array(TRANSITION_SCORES)
+
+    @cached_property
+    def ease_rows(self) -> NDArray[np.int32]:
+        """(n, m) rows of the items that each item speaks for most, by EASE; -1 pads."""
+        return self._array(EASE_ROWS)
+
+    @cached_property
+    def ease_scores(self) -> NDArray[np.float32]:
+        """(n, m) EASE weights; parallel to `ease_rows`."""
+        return self._array(EASE_SCORES)
 
     @cached_property
     def popular_rows(self) -> NDArray[np.int32]:
@@ -254,6 +278,8 @@ class ReleaseWriter:
         feature_schema: str,
         config: dict[str, Any],
         metrics: dict[str, float],
+        weights: dict[str, float] | None = None,
+        head: dict[str, Any] | None = None,
     ) -> Release:
         """Seals the release and gives it its final name."""
         manifest = Manifest(
@@ -266,6 +292,8 @@ class ReleaseWriter:
             feature_schema=feature_schema,
             config=config,
             metrics=metrics,
+            weights=weights or {},
+            head=head or {},
             sha256={file.name: _sha256(file) for file in sorted(self.path.iterdir())},
         )
         (self.path / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")

@@ -23,6 +23,9 @@ from models.two_tower import TowerShape, TwoTower
 FOLDED_COLUMNS = 2
 """Columns that folding adds to a vector: item bias, and the prior for an empty history."""
 
+PRIOR_COLUMN = -1
+"""The prior: log of recent popularity."""
+
 
 class TowerScorer:
     """Trained towers with the item vectors they give.

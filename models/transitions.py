@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from models.truncated_svd import truncated_svd
 
-_SMOOTHING = 5.0
+SMOOTHING = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def transition_counts(
 def transition_affinity(counts: csr_array) -> csr_array:
     """Row-normalizes counts with smoothing and takes the element-wise square root, (n, n)."""
     sums = np.asarray(counts.sum(axis=1)).ravel()
-    affinity = csr_array(diags_array(1 / (sums + _SMOOTHING)) @ counts)
+    affinity = csr_array(diags_array(1 / (sums + SMOOTHING)) @ counts)
     affinity.data = np.sqrt(affinity.data).astype(np.float32)
     return affinity
 

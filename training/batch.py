@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.final_score import FinalScorer
 from models.release import Items
-from models.scorer import TowerScorer
 from training.sequences import EventSequences
 
 _BLOCK = 256
 
 
 def batch_recommendations(
-    scorer: TowerScorer,
+    scorer: FinalScorer,
     log: EventSequences,
     items: Items,
     count: int,
     progress: Callable[[int, int], None],
 ) -> pd.DataFrame:
-    """Ranks every user's unseen, available items by the two towers, `_BLOCK` users at a time.
+    """Ranks every user's unseen, available items by the final score, `_BLOCK` users at a time.
 
     Returns:
         Columns `user` (row of the user), `rows` (list of int32, best first), `scores` (float32).
@@ -29,18 +29,16 @@ def batch_recommendations(
     users = np.arange(log.n_users)
     now = float(log.times.max(initial=0.0))
     hidden = ~items.available
+    length = scorer.towers.model.schema.history_length
     rows: list[NDArray[np.int32]] = []
     scores: list[NDArray[np.float32]] = []
     for start in range(0, log.n_users, _BLOCK):
         block = users[start : start + _BLOCK]
+        moments = np.full(len(block), now)
         histories = taste.histories(
-            block,
-            taste.offsets[block + 1],
-            np.full(len(block), now),
-            [""] * len(block),
-            scorer.model.schema.history_length,
+            block, taste.offsets[block + 1], moments, [""] * len(block), length
         )
-        matrix = scorer.user_vectors(histories) @ scorer.item_vectors.T
+        matrix = scorer.catalogue(histories)
         matrix[:, hidden] = -np.inf
         for user, row in zip(block, matrix, strict=True):
             row[log.rows[log.offsets[user] : log.offsets[user + 1]]] = -np.inf

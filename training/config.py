@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from models.errors import ReportedError
-from models.matrix_factorization import FactorizationConfig
+from models.evidence import EvidenceConfig
+from models.matrix_factorization import ALTERNATING, FactorizationConfig
 from training.utility import UtilityWeights
 
 T = TypeVar("T")
@@ -15,6 +16,17 @@ T = TypeVar("T")
 
 class ConfigError(ReportedError):
     """A training configuration that cannot be used; the text names file and key."""
+
+
+IMPLICIT_FACTORS = FactorizationConfig(
+    solver=ALTERNATING,
+    dimensions=64,
+    steps=12,
+    unobserved_weight=0.1,
+    regularization=0.015,
+    frequency_exponent=1.0,
+)
+"""What ranks best on validation; see docs/factorization.md."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +123,17 @@ class TrainingConfig:
         factorization: of utility.
         transitions: item to item.
         neighbours: item to item.
+        evidence: the parts of the final score besides the towers.
         towers: None takes the defaults for the log's size.
         stored_items: batch recommendations a user.
         threads: of linear algebra; None leaves torch's default.
     """
 
     utility: UtilityWeights = field(default_factory=UtilityWeights)
-    factorization: FactorizationConfig = field(default_factory=FactorizationConfig)
+    factorization: FactorizationConfig = IMPLICIT_FACTORS
     transitions: TransitionConfig = field(default_factory=TransitionConfig)
     neighbours: NeighbourConfig = field(default_factory=NeighbourConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     towers: TowerConfig | None = None
     stored_items: int = 100
     threads: int | None = None
@@ -138,6 +152,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "factorization": FactorizationConfig,
     "transitions": TransitionConfig,
     "neighbours": NeighbourConfig,
+    "evidence": EvidenceConfig,
     "towers": TowerConfig,
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.diversity import DEFAULT_WEIGHT
 from training.baselines import GRIDS, Baseline
 from training.data import DataError, InteractionData, item_table
 from training.figures import describe
@@ -18,12 +19,17 @@ from training.progress import show_progress
 from training.protocols import PROTOCOLS, Fold, Split
 from training.ranks import Ranked, rank_targets
 from training.sequences import event_sequences
-from training.tower_baseline import TwoTowerModel
+from training.tandem_models import SharedFit, TandemModel, TwoTowerModel
 
 
 def candidates_of(data: InteractionData) -> Mapping[str, Sequence[Baseline]]:
     """Every method by its name in reports, with the settings to choose from."""
-    return {"two_tower": [TwoTowerModel(item_table(data))], **GRIDS}
+    shared = SharedFit(item_table(data))
+    return {
+        "tandem": [TandemModel(shared, DEFAULT_WEIGHT)],
+        "two_tower": [TwoTowerModel(shared)],
+        **GRIDS,
+    }
 
 
 @dataclass(frozen=True)

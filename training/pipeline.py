@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from models import release as files
-from models.matrix_factorization import Factors, factorize
 from models.neighbours import Neighbours, item_neighbours
 from models.popularity import popularity
 from models.release import Release, ReleaseWriter
@@ -18,15 +17,12 @@ from models.scorer import save_towers
 from training.batch import batch_recommendations
 from training.config import TrainingConfig
 from training.data import DataError, InteractionData, item_table
+from training.final_model import FinalFit, Progress, fit_final
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
-from training.two_tower import TowerFit, fit_towers
 from training.utility import composite_utility
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, steps done, steps in all)."""
 
 
 def no_progress(_stage: str, _done: int, _of: int) -> None:
@@ -56,29 +52,27 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     sequences, items = event_sequences(data), item_table(data)
-    utility = composite_utility(sequences, len(items), config.utility)
-    steps, watch = config.factorization.steps, _stage(progress, "factors")
-    factors = factorize(utility, config.factorization, lambda step: watch(step, steps))
     half_life = choose_half_life(sequences, len(items))
-    towers = fit_towers(sequences, items, config, half_life, _stage(progress, "towers"))
-    near = config.neighbours
+    fit = fit_final(sequences, items, config, half_life, progress)
+    near, utility = config.neighbours, composite_utility(sequences, len(items), config.utility)
     neighbours = item_neighbours(utility, metric=near.metric, shrink=near.shrink, m=near.count)
     popular = popular_rows(sequences, len(items), half_life)
     stored = batch_recommendations(
-        towers.scorer, sequences, items, config.stored_items, _stage(progress, "batch")
+        fit.scorer, sequences, items, config.stored_items, _stage(progress, "batch")
     )
     stored.insert(0, "user_id", data.users["user_id"].to_numpy(dtype=object)[stored.pop("user")])
     with ReleaseWriter(release_root) as writer:
         _write_tables(writer, data, stored)
-        _write_models(writer, factors, towers, neighbours, popular)
+        _write_models(writer, fit, neighbours, popular)
         return writer.commit(
             cut_off=data.cut_off,
             n_items=len(items),
             n_users=len(data.users),
             n_events=len(data.events),
-            feature_schema=towers.scorer.model.schema.fingerprint,
-            config=config.to_dict() | {"passes": towers.passes, "popularity_days": half_life},
-            metrics=towers.validation[towers.passes],
+            feature_schema=fit.scorer.towers.model.schema.fingerprint,
+            config=config.to_dict() | {"passes": fit.towers.passes, "popularity_days": half_life},
+            metrics=fit.validation,
+            weights=fit.scorer.weights,
         )
 
 
@@ -109,15 +103,19 @@ def _with_lists(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _write_models(
     writer: ReleaseWriter,
-    factors: Factors,
-    towers: TowerFit,
+    fit: FinalFit,
     neighbours: Neighbours,
     popular: NDArray[np.int32],
 ) -> None:
-    writer.array(files.ITEM_FACTORS, factors.items)
-    writer.array(files.USER_FACTORS, factors.users)
+    towers, tables = fit.scorer.towers, fit.tables
+    writer.array(files.ITEM_FACTORS, fit.factors.items)
+    writer.array(files.USER_FACTORS, fit.factors.users)
     writer.array(files.NEIGHBOUR_ROWS, neighbours.rows)
     writer.array(files.NEIGHBOUR_SCORES, neighbours.scores)
+    writer.array(files.TRANSITION_ROWS, tables.transitions.rows)
+    writer.array(files.TRANSITION_SCORES, tables.transitions.scores)
+    writer.array(files.EASE_ROWS, tables.ease.rows)
+    writer.array(files.EASE_SCORES, tables.ease.scores)
     writer.array(files.POPULAR_ROWS, popular)
-    writer.array(files.ITEM_VECTORS, towers.scorer.item_vectors)
-    save_towers(writer.path / files.MODEL, towers.scorer.model, towers.scorer.encoder)
+    writer.array(files.ITEM_VECTORS, towers.item_vectors)
+    save_towers(writer.path / files.MODEL, towers.model, towers.encoder)

@@ -30,11 +30,15 @@ class TowerFit:
 
     Attributes:
         scorer: the model that validated best, refitted if so configured.
+        held_out: events that chose the number of passes.
+        unaware: the model that validated best, trained without the held-out events.
         passes: passes it was trained for; 0 means that no pass beat the start.
         validation: metrics after each pass; the first are the start's.
     """
 
     scorer: TowerScorer
+    held_out: Queries
+    unaware: TowerScorer
     passes: int
     validation: list[dict[str, float]]
 
@@ -59,20 +63,21 @@ def fit_towers(
     held_out = last_new_events(log, _VALIDATION_USERS, towers.seed)
     trainer = TowerTrainer(before(held_out), items, config, half_life_days)
     total = (2 if towers.refit else 1) * towers.passes
-    best, scorer = 0, trainer.snapshot()
-    validation = [_validate(scorer, held_out)]
+    best, unaware = 0, trainer.snapshot()
+    validation = [_validate(unaware, held_out)]
     for done in range(1, towers.passes + 1):
         trainer.one_pass(_shifted(progress, done - 1, total))
         candidate = trainer.snapshot()
         validation.append(_validate(candidate, held_out))
         if validation[-1]["ndcg@10"] > validation[best]["ndcg@10"]:
-            best, scorer = done, candidate
+            best, unaware = done, candidate
+    scorer = unaware
     if towers.refit or best == 0:
         final = TowerTrainer(log, items, config, half_life_days)
         for done in range(best):
             final.one_pass(_shifted(progress, towers.passes + done, total))
         scorer = final.snapshot()
-    return TowerFit(scorer, best, validation)
+    return TowerFit(scorer, held_out, unaware, best, validation)
 
 
 def catalogue_scores(scorer: TowerScorer, queries: Queries) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, 
 from services.orchestrator.hydrators import ItemHydrator, UserHydrator
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.release_switch import ReleaseSwitch
-from services.orchestrator.scorers import GenreAffinityScorer, TwoTowerScorer
+from services.orchestrator.scorers import RankingScorer
 from services.orchestrator.selectors import MmrSelector
 from services.orchestrator.service import AdminServicer, RecommenderServicer
 from services.orchestrator.settings import OrchestratorSettings
@@ -61,10 +61,7 @@ class OrchestratorService:
             fallbacks=[StoredSource(self._stored), PopularSource()],
             hydrators=[ItemHydrator()],
             filters=[AlreadySeenFilter(), ExcludedIdsFilter(), UnavailableFilter()],
-            scorers=[
-                TwoTowerScorer(self._ranking),
-                GenreAffinityScorer(settings.genre_weight),
-            ],
+            scorers=[RankingScorer(self._ranking)],
             selectors=[MmrSelector(settings.diversity_weight)],
             max_candidates=settings.candidates,
         )

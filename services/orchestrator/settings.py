@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from models.diversity import DEFAULT_WEIGHT
 from services.common.settings import ServiceSettings
 
 
@@ -24,11 +25,8 @@ class OrchestratorSettings(ServiceSettings):
     candidates: int = Field(default=500, ge=1, le=5000)
     """Candidates that are ranked for a request."""
 
-    diversity_weight: float = Field(default=0.05, ge=0, le=1)
+    diversity_weight: float = Field(default=DEFAULT_WEIGHT, ge=0, le=1)
     """Weight of dissimilarity in maximal marginal relevance; 0 keeps the ranking order."""
-
-    genre_weight: float = Field(default=6.0, ge=0)
-    """How much genres count for users with few events, in standard deviations of the scores."""
 
     release_poll_seconds: float = Field(default=1.0, gt=0)
     """How often the registry is asked which release is active."""

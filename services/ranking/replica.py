@@ -6,8 +6,8 @@ from contextlib import redirect_stderr
 
 import torch
 
+from models.final_score import release_scorer
 from models.release import ReleaseError
-from models.scorer import TwoTowerScorer
 from services.common.database import open_database
 from services.common.release_cache import ReleaseCache
 from services.common.releases import ReleaseRegistry
@@ -39,7 +39,7 @@ class Replica:
         self._load_active_release()
 
     def _load(self, release_id: str) -> LoadedRelease:
-        return load_release(self._settings.release_root / release_id, TwoTowerScorer)
+        return load_release(self._settings.release_root / release_id, release_scorer)
 
     def _load_active_release(self) -> None:
         engine = open_database(self._settings.database_url)

@@ -62,6 +62,7 @@ def load_release(root: Path, release_id: str) -> LoadedRelease:
         )
     }
     _ = items.row_of, release.neighbour_rows, release.neighbour_scores, release.popular_rows
+    _ = release.transition_rows, release.transition_scores, release.ease_rows, release.ease_scores
     return LoadedRelease(release, TwoTowerScorer(release), _fold_in(release), tables)
 
 

@@ -20,11 +20,14 @@ from services.retrieval.retriever import Retriever
 from services.retrieval.service import RetrievalServicer
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.sources import (
+    ItemToItemSource,
     MfAnnSource,
-    NeighbourSource,
     PopularSource,
     Source,
     TowerAnnSource,
+    ease_table,
+    neighbour_table,
+    transition_table,
 )
 from services.retrieval.vectors import VectorIndex
 from tandem.retrieval.v1 import retrieval_pb2_grpc
@@ -32,7 +35,10 @@ from tandem.retrieval.v1 import retrieval_pb2_grpc
 QUOTAS = {
     "tower_ann": Quota(share=0.3, weight=1.0),
     "mf_ann": Quota(share=0.1, weight=0.7),
-    "neighbours": Quota(share=0.05, weight=0.1),
+    "transitions": Quota(share=0.1, weight=0.7),
+    "ease": Quota(share=0.1, weight=0.7),
+    "neighbours": Quota(share=0.02, weight=0.1),
+    "last_item": Quota(share=0.02, weight=0.05),
     "popular": Quota(share=0.02, weight=0.02),
 }
 """The parts of the sources in the answer, chosen on validation events of ml-latest-small.
@@ -51,7 +57,10 @@ def candidate_sources(index: VectorIndex) -> list[Source]:
     return [
         TowerAnnSource(index),
         MfAnnSource(index),
-        NeighbourSource(),
+        ItemToItemSource("transitions", transition_table, seeds=20, decay=0.9),
+        ItemToItemSource("ease", ease_table, seeds=20, decay=0.9),
+        ItemToItemSource("neighbours", neighbour_table, seeds=10, decay=0.8),
+        ItemToItemSource("last_item", neighbour_table, seeds=1, decay=1.0),
         PopularSource(),
     ]
 

@@ -1,12 +1,16 @@
 """The candidate sources: each finds items for a user in its own way. `server.py` lists them."""
 
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.release import Release
 from services.retrieval.query import Query
 from services.retrieval.vectors import Found, Space, VectorIndex
+
+Table = Callable[[Release], tuple[NDArray[np.int32], NDArray[np.float32]]]
 
 
 class Source(Protocol):
@@ -64,26 +68,49 @@ class MfAnnSource:
         return query.user.factors if len(query.user.factors) else None
 
 
-class NeighbourSource:
-    """Neighbours of the user's last items, the last one's first ("because you watched ...")."""
+class ItemToItemSource:
+    """What the user's last items lead to, the last one's first, by a table of the release.
 
-    name = "neighbours"
-    _seeds: ClassVar[int] = 10
-    _decay: ClassVar[float] = 0.8
-    """Weight of a seed relative to the one after it."""
+    Args:
+        name: of the source.
+        table: the (n, m) rows, -1 pads, and scores of a release.
+        seeds: last items that count; with one, the source is "because you just watched ...".
+        decay: weight of a seed relative to the one after it.
+    """
+
+    def __init__(self, name: str, table: Table, seeds: int, decay: float) -> None:
+        self.name = name
+        self._table = table
+        self._seeds = seeds
+        self._decay = decay
 
     async def fetch(self, query: Query) -> Found:
         seeds = query.liked_rows(self._seeds)
         if not len(seeds):
             return Found.nothing()
-        release = query.loaded.release
-        neighbours = release.neighbour_rows[seeds]  # (s, m)
+        near_rows, near_scores = self._table(query.loaded.release)
+        found = near_rows[seeds]  # (s, m)
         weights = self._decay ** np.arange(len(seeds), dtype=np.float32)
-        scores = release.neighbour_scores[seeds] * weights[:, np.newaxis]
-        real = neighbours >= 0
-        rows, slots = np.unique(neighbours[real], return_inverse=True)
+        scores = near_scores[seeds] * weights[:, np.newaxis]
+        real = found >= 0
+        rows, slots = np.unique(found[real], return_inverse=True)
         totals = np.bincount(slots, weights=scores[real]).astype(np.float32)
         return query.allowed(Found.best(rows.astype(np.int32), totals))
+
+
+def transition_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """What follows each item."""
+    return release.transition_rows, release.transition_scores
+
+
+def ease_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """What each item speaks for, by EASE."""
+    return release.ease_rows, release.ease_scores
+
+
+def neighbour_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """What each item is like."""
+    return release.neighbour_rows, release.neighbour_scores
 
 
 class PopularSource:

@@ -19,7 +19,7 @@ from services.common.database import open_database
 from services.common.model_input import decode_user
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
-from services.retrieval.server import RetrievalService
+from services.retrieval.server import QUOTAS, RetrievalService
 from services.retrieval.settings import RetrievalSettings
 from tandem.model.v1 import model_pb2
 from tandem.retrieval.v1 import retrieval_pb2 as pb
@@ -106,8 +106,7 @@ async def test_candidates_come_merged_and_attributed(
     assert len(answer.item_rows) == len(set(answer.item_rows)) == len(answer.scores) == 100
     assert not set(answer.item_rows) & set(excluded)
     assert (np.diff(answer.scores) <= 0).all()
-    names = ["tower_ann", "mf_ann", "neighbours", "popular"]
-    assert [report.name for report in answer.sources] == names
+    assert {report.name for report in answer.sources} == QUOTAS.keys()
     assert not any(report.error for report in answer.sources)
     attributed = {position for report in answer.sources for position in report.positions}
     assert attributed == set(range(100))

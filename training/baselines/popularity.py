@@ -32,8 +32,8 @@ class Constant:
 
 @dataclass(frozen=True)
 class RecentPopularity:
-    """Events of taste in the last `days` before the moment asked about; among equals, the item that
-    more users ever had."""
+    """Events of taste in the last `days` before the moment asked about, or before the newest event
+    known when that is earlier; among equals, the item that more users ever had."""
 
     days: float
 
@@ -56,10 +56,12 @@ class _Recent:
         """Slides one window over the queries by time: each event enters and leaves it once."""
         scores = np.empty((len(queries), len(self.ever)), np.float32)
         counts = self.ever.copy()
-        ends = np.searchsorted(self.times, queries.times)
-        begins = np.searchsorted(self.times, queries.times - self.window)
+        newest = np.nextafter(self.times[-1:].max(initial=-np.inf), np.inf)
+        moments = np.minimum(queries.times, newest)
+        ends = np.searchsorted(self.times, moments)
+        begins = np.searchsorted(self.times, moments - self.window)
         begin = end = 0
-        for at in np.argsort(queries.times, kind="stable"):
+        for at in np.argsort(moments, kind="stable"):
             np.add.at(counts, self.rows[end : ends[at]], 1)
             np.subtract.at(counts, self.rows[begin : begins[at]], 1)
             begin, end = begins[at], ends[at]

@@ -7,11 +7,12 @@ from models.events import EventKind
 from services.common.errors import Unavailable
 from services.retrieval.server import candidate_sources
 from services.retrieval.sources import (
+    ItemToItemSource,
     MfAnnSource,
-    NeighbourSource,
     PopularSource,
     Source,
     TowerAnnSource,
+    neighbour_table,
 )
 from services.retrieval.vectors import ExactIndex, exact_search
 from tests.unit.retrieval.world import FACTORS, World
@@ -91,24 +92,32 @@ class TestMfAnn:
         )
 
 
-class TestNeighbours:
+NEIGHBOURS = ItemToItemSource("neighbours", neighbour_table, seeds=10, decay=0.8)
+
+
+class TestItemToItem:
     async def test_the_last_item_counts_most(self, world: World) -> None:
-        found = await NeighbourSource().fetch(world.query([20, 10]))
+        found = await NEIGHBOURS.fetch(world.query([20, 10]))
         assert found.rows.tolist() == [11, 21, 12, 22]
         np.testing.assert_allclose(found.scores, [0.5, 0.4, 0.25, 0.2])
 
     async def test_scores_of_a_shared_neighbour_add_up(self, world: World) -> None:
-        found = await NeighbourSource().fetch(world.query([11, 10]))
+        found = await NEIGHBOURS.fetch(world.query([11, 10]))
         assert found.rows[0] == 12
         np.testing.assert_allclose(found.scores[0], 0.25 + 0.8 * 0.5)
 
     @pytest.mark.parametrize("kind", [EventKind.DISLIKE, EventKind.HIDE])
     async def test_disliked_items_are_no_seeds(self, world: World, kind: EventKind) -> None:
-        found = await NeighbourSource().fetch(world.query([20, 10], kinds=[EventKind.CLICK, kind]))
+        found = await NEIGHBOURS.fetch(world.query([20, 10], kinds=[EventKind.CLICK, kind]))
         assert found.rows.tolist() == [21, 22]
 
+    async def test_one_seed_is_the_last_item_alone(self, world: World) -> None:
+        last_item = ItemToItemSource("last_item", neighbour_table, seeds=1, decay=1.0)
+        found = await last_item.fetch(world.query([20, 10]))
+        assert found.rows.tolist() == [11, 12]
+
     async def test_an_item_without_neighbours_finds_nothing(self, world: World) -> None:
-        assert len(await NeighbourSource().fetch(world.query([49]))) == 0
+        assert len(await NEIGHBOURS.fetch(world.query([49]))) == 0
 
 
 async def test_popular_skips_excluded_items_and_still_fills_up(world: World) -> None:

@@ -85,6 +85,12 @@ def write_release(root: Path, items: int, seed: int = 0) -> Release:
         writer.array(files.NEIGHBOUR_ROWS, neighbours)
         scores = np.where(neighbours >= 0, np.array([0.5, 0.25, 0.0]), 0.0).astype(np.float32)
         writer.array(files.NEIGHBOUR_SCORES, scores)
+        for rows_name, scores_name in (
+            (files.TRANSITION_ROWS, files.TRANSITION_SCORES),
+            (files.EASE_ROWS, files.EASE_SCORES),
+        ):
+            writer.array(rows_name, neighbours)
+            writer.array(scores_name, scores)
         writer.array(files.POPULAR_ROWS, np.arange(items, dtype=np.int32))
         writer.table(files.ITEMS, _item_table(genres, years))
         save_towers(writer.path / files.MODEL, model, encoder)

@@ -1,0 +1,215 @@
+"""What speaks for an item besides the towers: parts of the final score, one class each.
+
+A part scores candidates from a user's taste alone, on a scale of its own that does not depend on
+which other candidates there are. So the same sum ranks a catalogue offline and five hundred
+candidates live.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import taste_mask
+from models.history import UserHistory
+from models.matrix_factorization import FoldIn
+from models.neighbours import Neighbours
+
+Rows = NDArray[np.int32]
+Scores = NDArray[np.float32]
+
+
+class Evidence(Protocol):
+    """One part of the final score."""
+
+    @property
+    def name(self) -> str:
+        """Its name in weights, reports and explanations."""
+
+    def score(self, taste: Rows, rows: Rows) -> Scores:
+        """(r,) float32 for item rows; zero says nothing.
+
+        Args:
+            taste: (h,) rows of the user's events of taste, newest first.
+            rows: (r,) candidates, distinct.
+        """
+
+
+def taste_of(user: UserHistory) -> Rows:
+    """(h,) int32 rows of the events that count as taste, newest first."""
+    return user.rows[taste_mask(user.rows, user.kinds)][::-1]
+
+
+@dataclass(frozen=True)
+class ItemToItem:
+    """What the last items lead to: log(1 + p / scale), with p the mean over them of a table's
+    scores, the item before counting `decay` times as much as the one after it.
+
+    The logarithm makes scores of pairs, which span orders of magnitude, comparable with logits.
+
+    Attributes:
+        name: of the part.
+        near_rows: (n, m) int32 items that each item leads to; -1 pads.
+        near_scores: (n, m) float32 > 0, parallel to `near_rows`.
+        decay: weight of an item relative to the one after it.
+        scale: below this a score says next to nothing.
+        depth: last items that count.
+    """
+
+    name: str
+    near_rows: Rows
+    near_scores: Scores
+    decay: float
+    scale: float
+    depth: int = 20
+
+    def score(self, taste: Rows, rows: Rows) -> Scores:
+        recent = taste[: self.depth]
+        if not len(recent):
+            return np.zeros(len(rows), np.float32)
+        weights = self.decay ** np.arange(len(recent), dtype=np.float32)
+        weights /= weights.sum() * self.scale
+        found = self.near_rows[recent].ravel()
+        values = (self.near_scores[recent] * weights[:, None]).ravel()
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        place = np.searchsorted(ordered, found)
+        place[place == len(rows)] = 0
+        hit = ordered[place] == found
+        sums = np.bincount(order[place[hit]], values[hit], minlength=len(rows))
+        scores: Scores = np.log1p(sums).astype(np.float32)
+        return scores
+
+
+@dataclass(frozen=True)
+class FactorEvidence:
+    """Inner product of the item's factors with the user's, folded in from the recent history.
+
+    Attributes:
+        items: (n, k) float32 item factors.
+        fold_in: places a history among them.
+        half_life: events after which an event counts half.
+        depth: last events that count.
+    """
+
+    items: Scores
+    fold_in: FoldIn
+    half_life: float
+    name: str = "factors"
+    depth: int = 100
+
+    def score(self, taste: Rows, rows: Rows) -> Scores:
+        recent = taste[: self.depth]
+        if not len(recent):
+            return np.zeros(len(rows), np.float32)
+        weights = np.exp2(-np.arange(len(recent), dtype=np.float32) / self.half_life)
+        scores: Scores = self.items[rows] @ self.fold_in.user_vector(recent, weights)
+        return scores
+
+
+@dataclass(frozen=True)
+class ItemPrior:
+    """The same for everyone: a column over items, such as the log of recent popularity.
+
+    Attributes:
+        name: of the part.
+        values: (n,) float32.
+    """
+
+    name: str
+    values: Scores
+
+    def score(self, taste: Rows, rows: Rows) -> Scores:
+        return self.values[rows]
+
+
+@dataclass(frozen=True)
+class GenreEvidence:
+    """What a short history says about genres.
+
+    A few events tell the towers which items, but little of what about them. So for a user with h
+    events of taste, an item gains the cosine of its genres with the genres that the history holds
+    more of than the catalogue does, divided by 1 + (h / 5)^2: half of it at five events, one
+    hundredth at fifty.
+
+    Attributes:
+        vectors: (n, g) float32 genres of items, rows of length one or zero.
+        usual: (g,) float32 mean of `vectors`.
+    """
+
+    vectors: NDArray[np.float32]
+    usual: NDArray[np.float32]
+    name: str = "genres"
+    few: float = 5.0
+
+    def score(self, taste: Rows, rows: Rows) -> Scores:
+        if not len(taste) or not self.vectors.shape[1]:
+            return np.zeros(len(rows), np.float32)
+        more = self.vectors[taste].mean(axis=0) - self.usual
+        fade = 1 + (len(taste) / self.few) ** 2
+        scale = max(float(np.linalg.norm(more)), 1e-12) * fade
+        scores: Scores = (self.vectors[rows] @ (more / scale)).astype(np.float32)
+        return scores
+
+
+@dataclass(frozen=True)
+class EvidenceConfig:
+    """Settings of the parts.
+
+    Attributes:
+        neighbours: items kept for each item in the tables of transitions and of EASE.
+        transition_decay: weight of an item of the history relative to the one after it.
+        ease_decay: likewise.
+        ease_regularization: lambda of EASE, in users.
+        factor_half_life: events after which an event counts half when factors are folded in.
+    """
+
+    neighbours: int = 256
+    transition_decay: float = 0.8
+    ease_decay: float = 0.85
+    ease_regularization: float = 500.0
+    factor_half_life: float = 5.0
+
+
+@dataclass(frozen=True)
+class EvidenceTables:
+    """What training found, and a release keeps.
+
+    Attributes:
+        transitions: what follows each item; smoothed probabilities.
+        ease: what each item speaks for; weights of EASE.
+        factors: (n, k) float32 item factors.
+        fold_in: places a history among them.
+        genres: (n, g) float32 genres of items, rows of length one or zero.
+        popularity: (n,) float32 log of recent events, -inf or small for none.
+    """
+
+    transitions: Neighbours
+    ease: Neighbours
+    factors: Scores
+    fold_in: FoldIn
+    genres: NDArray[np.float32]
+    popularity: Scores
+
+
+_TRANSITION_SCALE = 1e-3  # of probabilities
+_EASE_SCALE = 3e-3
+
+
+def evidence_parts(tables: EvidenceTables, config: EvidenceConfig) -> list[Evidence]:
+    """Every part besides the towers, in the order of reports."""
+    transitions, ease = tables.transitions, tables.ease
+    return [
+        ItemToItem(
+            "transitions",
+            transitions.rows,
+            transitions.scores,
+            config.transition_decay,
+            _TRANSITION_SCALE,
+        ),
+        ItemToItem("ease", ease.rows, ease.scores, config.ease_decay, _EASE_SCALE),
+        FactorEvidence(tables.factors, tables.fold_in, config.factor_half_life),
+        ItemPrior("popularity", np.logaddexp(tables.popularity, 0).astype(np.float32)),
+        GenreEvidence(tables.genres, tables.genres.mean(axis=0)),
+    ]

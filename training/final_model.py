@@ -1,0 +1,107 @@
+"""Trains all that the final score needs: towers, the tables of the other parts, their weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.evidence import EvidenceTables, evidence_parts
+from models.final_score import DEFAULT_WEIGHTS, TOWERS, FinalScorer
+from models.matrix_factorization import Factors, FoldIn, factorize
+from models.metadata import genre_vectors
+from models.release import Items
+from models.scorer import PRIOR_COLUMN, TowerScorer
+from training.blend import catalogue_scores, fit_weights
+from training.config import TrainingConfig
+from training.evidence import ease_table, transition_table
+from training.ranks import rank_targets
+from training.sequences import EventSequences
+from training.splits import before
+from training.two_tower import TowerFit, fit_towers
+from training.utility import composite_utility
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, steps done, steps in all)."""
+
+
+@dataclass(frozen=True)
+class FinalFit:
+    """Result of training.
+
+    Attributes:
+        scorer: the final score, from all events.
+        towers: how the towers came about.
+        tables: what the other parts read.
+        factors: of composite utility; their items are those of `tables`.
+        validation: metrics on the held-out events, by name of the metric.
+    """
+
+    scorer: FinalScorer
+    towers: TowerFit
+    tables: EvidenceTables
+    factors: Factors
+    validation: dict[str, float]
+
+
+def fit_final(
+    log: EventSequences,
+    items: Items,
+    config: TrainingConfig,
+    half_life_days: float,
+    progress: Progress,
+) -> FinalFit:
+    """Learns from the log without each user's last event to choose, then from all of it.
+
+    The weights of the parts are learnt from the same held-out events that chose the number of
+    passes: a handful of numbers from hundreds of events, and all are about how well a part
+    predicts what it has not seen.
+
+    Args:
+        log: events to learn from.
+        items: the catalogue.
+        config: with its defaults filled in.
+        half_life_days: of recent popularity.
+    """
+    towers = fit_towers(log, items, config, half_life_days, _stage(progress, "towers"))
+    held_out = towers.held_out
+    known, _ = _tables(before(held_out), items, towers.unaware, config, _stage(progress, "trial"))
+    parts = evidence_parts(known, config.evidence)
+    weights = fit_weights(towers.unaware, parts, held_out, _stage(progress, "weights"))
+    trial = FinalScorer(towers.unaware, parts, weights)
+    ranked = rank_targets(lambda q: catalogue_scores(trial, q), held_out, len(items))
+    validation = ranked.metrics().named()
+    if validation["ndcg@10"] < towers.validation[towers.passes]["ndcg@10"]:
+        weights = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
+        validation = towers.validation[towers.passes]
+    tables, factors = _tables(log, items, towers.scorer, config, _stage(progress, "evidence"))
+    scorer = FinalScorer(towers.scorer, evidence_parts(tables, config.evidence), weights)
+    return FinalFit(scorer, towers, tables, factors, validation)
+
+
+def _tables(
+    log: EventSequences,
+    items: Items,
+    towers: TowerScorer,
+    config: TrainingConfig,
+    progress: Callable[[int, int], None],
+) -> tuple[EvidenceTables, Factors]:
+    steps = config.factorization.steps
+    utility = composite_utility(log, len(items), config.utility)
+    factors = factorize(utility, config.factorization, lambda step: progress(step, steps + 2))
+    transitions = transition_table(log, len(items), config)
+    progress(steps + 1, steps + 2)
+    ease = ease_table(log, len(items), config)
+    progress(steps + 2, steps + 2)
+    tables = EvidenceTables(
+        transitions=transitions,
+        ease=ease,
+        factors=factors.items,
+        fold_in=FoldIn(factors.items, config.factorization),
+        genres=genre_vectors(items.genres),
+        popularity=np.asarray(towers.item_vectors[:, PRIOR_COLUMN]),
+    )
+    return tables, factors
+
+
+def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+    return lambda done, of: progress(name, done, of)
