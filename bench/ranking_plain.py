@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from grpc import aio
 
-from models.scorer import TwoTowerScorer
+from models.final_score import release_scorer
 from services.common.release_cache import ReleaseCache
 from services.ranking.scoring import load_release
 from services.ranking.service import RankingServicer
@@ -19,7 +19,7 @@ from tandem.ranking.v1 import ranking_pb2_grpc
 
 async def _serve(root: Path, port: int) -> None:
     torch.set_num_threads(1)
-    releases = ReleaseCache(lambda name: load_release(root / name, TwoTowerScorer), capacity=1)
+    releases = ReleaseCache(lambda name: load_release(root / name, release_scorer), capacity=1)
     server = aio.server()
     ranking_pb2_grpc.add_RankingServiceServicer_to_server(RankingServicer(releases), server)
     server.add_insecure_port(f"127.0.0.1:{port}")

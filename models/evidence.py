@@ -32,7 +32,7 @@ class Evidence(Protocol):
 
         Args:
             taste: (h,) rows of the user's events of taste, newest first.
-            rows: (r,) candidates, distinct.
+            rows: (r,) candidates.
         """
 
 
@@ -72,13 +72,12 @@ class ItemToItem:
         weights /= weights.sum() * self.scale
         found = self.near_rows[recent].ravel()
         values = (self.near_scores[recent] * weights[:, None]).ravel()
-        order = np.argsort(rows, kind="stable")
-        ordered = rows[order]
-        place = np.searchsorted(ordered, found)
-        place[place == len(rows)] = 0
-        hit = ordered[place] == found
-        sums = np.bincount(order[place[hit]], values[hit], minlength=len(rows))
-        scores: Scores = np.log1p(sums).astype(np.float32)
+        wanted, back = np.unique(rows, return_inverse=True)
+        place = np.searchsorted(wanted, found)
+        place[place == len(wanted)] = 0
+        hit = wanted[place] == found
+        sums = np.bincount(place[hit], values[hit], minlength=len(wanted))
+        scores: Scores = np.log1p(sums[back]).astype(np.float32)
         return scores
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.evidence import Evidence, EvidenceConfig, EvidenceTables, evidence_parts, taste_of
 from models.features import HistoryBatch
+from models.head import Head
 from models.history import UserHistory
 from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.neighbours import Neighbours
@@ -41,11 +42,17 @@ class FinalScorer:
         towers: the two towers.
         evidence: the other parts.
         weights: by part; one without a weight does not count, and is not computed.
+        head: turns scores into predictions; None leaves them as they are.
     """
 
     def __init__(
-        self, towers: TowerScorer, evidence: Sequence[Evidence], weights: Mapping[str, float]
+        self,
+        towers: TowerScorer,
+        evidence: Sequence[Evidence],
+        weights: Mapping[str, float],
+        head: Head | None = None,
     ) -> None:
+        self.head = head
         self.towers = towers
         self.weights = dict(weights)
         self.evidence = [part for part in evidence if weights.get(part.name)]
@@ -56,7 +63,7 @@ class FinalScorer:
         return [TOWERS, *(part.name for part in self.evidence)]
 
     def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(p, r) float32 parts of the scores of r distinct item rows, weighed, as `names`."""
+        """(p, r) float32 parts of the scores of r item rows, weighed, as `names`."""
         return self.weigh(self.towers.score(user, rows), taste_of(user), rows)
 
     def weigh(
@@ -69,8 +76,12 @@ class FinalScorer:
             parts[at] = part.score(taste, rows) * self.weights[part.name]
         return parts
 
+    def predict(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(r,) float32 what scores mean: the probability of a click, or a utility."""
+        return scores if self.head is None else self.head.predict(scores)
+
     def score(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(r,) float32 scores of distinct item rows; larger is better."""
+        """(r,) float32 scores of item rows; larger is better."""
         scores: NDArray[np.float32] = self.parts(user, rows).sum(axis=0)
         return scores
 
@@ -96,9 +107,10 @@ def release_scorer(release: Release) -> FinalScorer:
         ReleaseError: a part is missing or damaged.
     """
     towers = TwoTowerScorer(release)
-    weights = release.manifest.weights
+    weights, raw = release.manifest.weights, release.manifest.head
+    head = Head.from_dict(raw) if raw else None
     if not weights:
-        return FinalScorer(towers, [], {TOWERS: 1.0})
+        return FinalScorer(towers, [], {TOWERS: 1.0}, head)
     try:
         factorization = FactorizationConfig(**release.manifest.config["factorization"])
         config = EvidenceConfig(**release.manifest.config["evidence"])
@@ -110,6 +122,6 @@ def release_scorer(release: Release) -> FinalScorer:
             genres=release.genre_vectors,
             popularity=towers.item_vectors[:, PRIOR_COLUMN],
         )
-        return FinalScorer(towers, evidence_parts(tables, config), weights)
+        return FinalScorer(towers, evidence_parts(tables, config), weights, head)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ReleaseError(f"{release.path}: parts of the final score: {error}") from None

@@ -27,6 +27,7 @@ from models.sparse_products import dots
 
 GRADIENT = "gradient"
 ALTERNATING = "alternating"
+SOLVERS = (GRADIENT, ALTERNATING)
 
 _INITIAL_SCALE = 0.1
 

@@ -124,7 +124,8 @@ class ItemTower(nn.Module):
 
 
 class TwoTower(nn.Module):
-    """Both towers, and the learned temperature that sharpens their inner product."""
+    """Both towers, the learned temperature that sharpens their inner product, and the head that the
+    objective is learnt through; `models.head` has the one that serves."""
 
     def __init__(self, shape: TowerShape, schema: FeatureSchema) -> None:
         super().__init__()
@@ -133,3 +134,5 @@ class TwoTower(nn.Module):
         self.user = UserTower(shape, schema)
         self.item = ItemTower(shape)
         self.log_temperature = nn.Parameter(torch.tensor(30.0).log())
+        self.head_scale = nn.Parameter(torch.tensor(1.0))
+        self.head_bias = nn.Parameter(torch.tensor(0.0))

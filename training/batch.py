@@ -44,7 +44,7 @@ def batch_recommendations(
             row[log.rows[log.offsets[user] : log.offsets[user + 1]]] = -np.inf
             best = _top(row, count)
             rows.append(best)
-            scores.append(row[best])
+            scores.append(scorer.predict(row[best]))
         progress(start + len(block), log.n_users)
     return pd.DataFrame({"user": users, "rows": rows, "scores": scores})
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from models.errors import ReportedError
 from models.evidence import EvidenceConfig
-from models.matrix_factorization import ALTERNATING, FactorizationConfig
+from models.head import CLICK, OBJECTIVES
+from models.matrix_factorization import ALTERNATING, SOLVERS, FactorizationConfig
 from training.utility import UtilityWeights
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class TowerConfig:
         batch: windows a step.
         full_softmax_items: largest catalogue for which every item is a negative.
         negatives: shared negatives a step beyond that, half uniform, half by popularity ** .5.
+        head_weight: of the objective's loss beside the softmax.
         refit: after choosing the number of passes, train again with the validation events.
         seed: of everything random.
     """
@@ -72,13 +74,14 @@ class TowerConfig:
     dropout: float = 0.3
     event_dropout: float = 0.2
     item_dropout: float = 0.1
-    passes: int = 5
+    passes: int = 8
     learning_rate: float = 2e-3
     factor_learning_rate: float = 0.0
     weight_decay: float = 0.01
     batch: int = 2048
-    full_softmax_items: int = 10_000
-    negatives: int = 2_048
+    full_softmax_items: int = 5_000
+    negatives: int = 1_024
+    head_weight: float = 0.1
     refit: bool = True
     seed: int = 0
 
@@ -124,6 +127,8 @@ class TrainingConfig:
         transitions: item to item.
         neighbours: item to item.
         evidence: the parts of the final score besides the towers.
+        objective: `click` (sigmoid, log loss) or `utility` (ReLU, squared error; events count by
+            the utility they brought).
         towers: None takes the defaults for the log's size.
         stored_items: batch recommendations a user.
         threads: of linear algebra; None leaves torch's default.
@@ -134,9 +139,14 @@ class TrainingConfig:
     transitions: TransitionConfig = field(default_factory=TransitionConfig)
     neighbours: NeighbourConfig = field(default_factory=NeighbourConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    objective: str = CLICK
     towers: TowerConfig | None = None
     stored_items: int = 100
     threads: int | None = None
+
+    def with_objective(self, name: str) -> "TrainingConfig":
+        """The same settings for another objective."""
+        return replace(self, objective=name)
 
     def for_events(self, n_events: int) -> "TrainingConfig":
         """The same settings with every default filled in."""
@@ -173,7 +183,14 @@ def read_config(path: Path) -> TrainingConfig:
         key: _build(_SECTIONS[key], value, f"{path}: {key}") if key in _SECTIONS else value
         for key, value in raw.items()
     }
-    return _build(TrainingConfig, values, str(path))
+    config = _build(TrainingConfig, values, str(path))
+    for key, name, known in (
+        ("objective", config.objective, OBJECTIVES),
+        ("factorization.solver", config.factorization.solver, SOLVERS),
+    ):
+        if name not in known:
+            raise ConfigError(f"{path}: {key}: {name!r} is not one of {', '.join(known)}")
+    return config
 
 
 def _build(cls: type[T], values: Any, where: str) -> T:

@@ -12,6 +12,7 @@ from models.metadata import genre_vectors
 from models.release import Items
 from models.scorer import PRIOR_COLUMN, TowerScorer
 from training.blend import catalogue_scores, fit_weights
+from training.calibration import Calibration, calibrate
 from training.config import TrainingConfig
 from training.evidence import ease_table, transition_table
 from training.ranks import rank_targets
@@ -33,6 +34,7 @@ class FinalFit:
         towers: how the towers came about.
         tables: what the other parts read.
         factors: of composite utility; their items are those of `tables`.
+        calibration: the head, from the held-out events.
         validation: metrics on the held-out events, by name of the metric.
     """
 
@@ -40,6 +42,7 @@ class FinalFit:
     towers: TowerFit
     tables: EvidenceTables
     factors: Factors
+    calibration: Calibration
     validation: dict[str, float]
 
 
@@ -70,12 +73,22 @@ def fit_final(
     trial = FinalScorer(towers.unaware, parts, weights)
     ranked = rank_targets(lambda q: catalogue_scores(trial, q), held_out, len(items))
     validation = ranked.metrics().named()
-    if validation["ndcg@10"] < towers.validation[towers.passes]["ndcg@10"]:
+    if validation["ndcg@10"] < towers.chosen["ndcg@10"]:
         weights = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
-        validation = towers.validation[towers.passes]
+        validation = towers.chosen
+    calibration = calibrate(
+        FinalScorer(towers.unaware, parts, weights),
+        before(held_out),
+        held_out,
+        config.objective,
+        config.utility,
+        config.factorization.seed,
+    )
+    validation = validation | {"ece": calibration.ece}
     tables, factors = _tables(log, items, towers.scorer, config, _stage(progress, "evidence"))
-    scorer = FinalScorer(towers.scorer, evidence_parts(tables, config.evidence), weights)
-    return FinalFit(scorer, towers, tables, factors, validation)
+    parts = evidence_parts(tables, config.evidence)
+    scorer = FinalScorer(towers.scorer, parts, weights, calibration.head)
+    return FinalFit(scorer, towers, tables, factors, calibration, validation)
 
 
 def _tables(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.popularity import popularity
 from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
 from training.batch import batch_recommendations
+from training.calibration import Calibration
 from training.config import TrainingConfig
 from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
@@ -70,10 +72,20 @@ def train(
             n_users=len(data.users),
             n_events=len(data.events),
             feature_schema=fit.scorer.towers.model.schema.fingerprint,
-            config=config.to_dict() | {"passes": fit.towers.passes, "popularity_days": half_life},
+            config=config.to_dict()
+            | {
+                "passes": fit.towers.passes,
+                "share": fit.towers.share,
+                "popularity_days": half_life,
+            },
             metrics=fit.validation,
             weights=fit.scorer.weights,
+            head=asdict(fit.calibration.head) | {"reliability": _reliability(fit.calibration)},
         )
+
+
+def _reliability(calibration: Calibration) -> list[dict[str, float]]:
+    return [asdict(each) for each in calibration.bins]
 
 
 def popular_rows(

@@ -89,22 +89,26 @@ class Queries:
         return self.log.select(mask).histories(self.users, before, self.times, regions, length)
 
 
-def last_new_events(log: EventSequences, at_most: int | None = None, seed: int = 0) -> Queries:
-    """Each user's last event on an item new to that user.
+def last_new_events(
+    log: EventSequences, at_most: int | None = None, seed: int = 0, each: int = 1
+) -> Queries:
+    """Each user's last events on items new to that user.
 
     Negative kinds are no targets, nor is a user's very first event. In a log of one event a pair,
     like MovieLens, this is simply the last event.
 
     Args:
-        at_most: number of users, drawn by `seed`, when there are more.
+        at_most: number of events, drawn by `seed`, when there are more.
+        each: events a user, but never more than half of that user's new items.
     """
     first = log.first_touches()
     kinds = [int(kind) for kind in NEGATIVE]
     first = first[~np.isin(log.kinds[first], kinds)]
     user = np.searchsorted(log.offsets, first, side="right") - 1
-    is_last = np.append(user[1:] != user[:-1], True)[: len(first)]
-    last = first[is_last]
-    last = last[last > log.offsets[user[is_last]]]
+    counts = np.bincount(user, minlength=log.n_users)
+    from_end = np.cumsum(counts)[user] - np.arange(len(first))  # 1 is the last
+    is_last = from_end <= np.maximum(np.minimum(each, counts[user] // 2), 1)
+    last = first[is_last & (first > log.offsets[user])]
     if at_most is not None and len(last) > at_most:
         drawn = np.random.default_rng(seed).choice(len(last), at_most, replace=False)
         last = last[np.sort(drawn)]
@@ -114,5 +118,5 @@ def last_new_events(log: EventSequences, at_most: int | None = None, seed: int =
 def before(queries: Queries) -> EventSequences:
     """The log without the queries' events and all that their users did later."""
     cut = np.full(queries.log.n_users, len(queries.log), dtype=np.int64)
-    cut[queries.users] = queries.positions
+    np.minimum.at(cut, queries.users, queries.positions)
     return queries.log.select(np.arange(len(queries.log)) < cut[queries.log.users])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.features import FeatureSchema, UserTensors, user_tensors
+from models.head import MAX_UTILITY, UTILITY, check_objective
 from models.metadata import MetadataEncoder
 from models.popularity import popularity
 from models.release import Items
@@ -16,8 +17,14 @@ from models.scorer import TowerScorer
 from models.transitions import factorize, transition_affinity, transition_counts
 from models.two_tower import RESIDUAL_SCALE, TowerShape, TwoTower
 from training.config import TowerConfig, TrainingConfig
+from training.sampling import NEGATIVES_A_POSITIVE, mixed_distribution
 from training.sequences import EventSequences
-from training.softmax import FullSoftmaxLoss, matmul_precision, sampled_softmax_loss
+from training.softmax import (
+    FullSoftmaxLoss,
+    matmul_precision,
+    objective_loss,
+    sampled_softmax_loss,
+)
 
 _MAX_REGIONS = 64
 _COLD_RIDGE = 10.0  # items of evidence that a genre must outweigh
@@ -41,10 +48,15 @@ class TowerTrainer:
     ) -> None:
         towers = config.for_events(len(log)).towers
         assert towers is not None
+        check_objective(config.objective)
+        self._objective = config.objective
         self._config: TowerConfig = towers
         self._taste = log.taste()
         self._windows = self._taste.first_touches()
-        self._known = np.unique(self._taste.rows)
+        self._known, self._chances = mixed_distribution(self._taste)
+        gains = config.utility.of_events(self._taste.kinds, self._taste.values)
+        self._gains = torch.from_numpy(np.minimum(gains, MAX_UTILITY))
+        self._mean_gain = max(float(self._gains.mean()), 1e-6) if len(gains) else 1.0
         self._rng = np.random.default_rng(towers.seed)
         self._generator = torch.Generator().manual_seed(towers.seed)
         self._encoder = MetadataEncoder.fit(items.genres)
@@ -52,6 +64,7 @@ class TowerTrainer:
         self._model = self._build(len(items), log.region_names)
         self._start_from_transitions(config)
         self._set_prior(half_life_days)
+        self._start_tables = [table.detach().clone() for table in _tables(self._model)]
         self._optimizer = self._make_optimizer()
         self._precision = matmul_precision()
         self._steps_a_pass = -(-len(self._windows) // towers.batch)
@@ -73,9 +86,20 @@ class TowerTrainer:
                 progress(done + 1, self._steps_a_pass)
 
     @torch.no_grad()
-    def snapshot(self) -> TowerScorer:
-        """A copy of the model as it is now, with its item vectors."""
+    def snapshot(self, share: float = 1.0) -> TowerScorer:
+        """A copy of the model with its item vectors, `share` of the way from the start to now.
+
+        Between the two, models are often better than at either end (Wortsman et al. 2022,
+        2109.01903): what was learnt is kept, and less of what was learnt by heart.
+        """
         model = copy.deepcopy(self._model).eval()
+        for layer in (model.user.residual[-1], model.item.residual[-1]):
+            assert isinstance(layer, nn.Linear)
+            layer.weight.mul_(share)  # the start's are zero
+            layer.bias.mul_(share)
+        model.item.bias.mul_(share)
+        for table, start in zip(_tables(model), self._start_tables, strict=True):
+            table.lerp_(start, 1 - share)
         known = torch.from_numpy(self._known)
         if len(known):
             model.item.cold_bias.copy_(model.item.bias[known].quantile(_COLD_QUANTILE))
@@ -132,7 +156,7 @@ class TowerTrainer:
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config, model = self._config, self._model
-        tables = [model.user.context.weight, model.item.target.weight]
+        tables = _tables(model)
         networks = [p for p in model.parameters() if not any(p is table for table in tables)]
         groups = [
             {"params": networks, "lr": config.learning_rate, "weight_decay": config.weight_decay}
@@ -155,10 +179,13 @@ class TowerTrainer:
 
     def _loss(self, batch: NDArray[np.int64]) -> Tensor:
         users = self._model.user(self._inputs(batch)) * self._model.log_temperature.exp()
-        targets = self._taste.rows[batch]
-        if len(self._metadata) <= self._config.full_softmax_items:
-            return self._full_loss(users, targets)
-        return self._sampled_loss(users, targets)
+        places = np.searchsorted(self._known, self._taste.rows[batch])
+        gains = self._gains[torch.from_numpy(batch)]
+        by_utility = self._objective == UTILITY
+        weights = gains / self._mean_gain if by_utility else torch.ones(len(batch))
+        if len(self._known) <= self._config.full_softmax_items:
+            return self._full_loss(users, places, gains, weights)
+        return self._sampled_loss(users, places, gains, weights)
 
     def _inputs(self, batch: NDArray[np.int64]) -> UserTensors:
         windows = self._taste.windows(batch, self._config.history_length)
@@ -176,32 +203,65 @@ class TowerTrainer:
             vectors: Tensor = item(target, metadata)
         return vectors.float()
 
-    def _full_loss(self, users: Tensor, targets: NDArray[np.int32]) -> Tensor:
+    def _full_loss(
+        self, users: Tensor, places: NDArray[np.int64], gains: Tensor, weights: Tensor
+    ) -> Tensor:
         known = torch.from_numpy(self._known).long()
-        place = torch.from_numpy(np.searchsorted(self._known, targets))
-        loss: Tensor = FullSoftmaxLoss.apply(  # type: ignore[no-untyped-call]
-            users, self._item_vectors(known), self._model.item.bias[known], place, self._precision
+        vectors, bias = self._item_vectors(known), self._model.item.bias[known]
+        softmax: Tensor = FullSoftmaxLoss.apply(  # type: ignore[no-untyped-call]
+            users, vectors, bias, torch.from_numpy(places), weights, self._precision
         )
-        return loss
+        shape = (len(places), NEGATIVES_A_POSITIVE)
+        drawn = self._rng.choice(len(self._known), shape, p=self._chances)
+        return softmax + self._head_loss(users, vectors, bias, places, drawn, gains)
 
-    def _sampled_loss(self, users: Tensor, targets: NDArray[np.int32]) -> Tensor:
-        sampling = self._sampling()
-        places = np.searchsorted(self._known, targets)
-        drawn = self._rng.choice(len(self._known), self._config.negatives, p=sampling)
+    def _sampled_loss(
+        self, users: Tensor, places: NDArray[np.int64], gains: Tensor, weights: Tensor
+    ) -> Tensor:
+        negatives = self._config.negatives
+        drawn = self._rng.choice(len(self._known), negatives, p=self._chances)
         together = np.concatenate([places, drawn])
         rows = torch.from_numpy(self._known[together]).long()
-        expected = torch.from_numpy(np.log(sampling[together] * self._config.negatives)).float()
-        return sampled_softmax_loss(
+        expected = torch.from_numpy(np.log(self._chances[together] * negatives)).float()
+        vectors, bias = self._item_vectors(rows), self._model.item.bias[rows]
+        softmax = sampled_softmax_loss(
             users,
-            self._item_vectors(rows),
-            self._model.item.bias[rows],
+            vectors,
+            bias,
             expected,
             torch.from_numpy(drawn),
             torch.from_numpy(places),
+            weights,
         )
+        b = len(places)
+        few = b + self._rng.integers(negatives, size=(b, NEGATIVES_A_POSITIVE))
+        return softmax + self._head_loss(users, vectors, bias, np.arange(b), few, gains)
 
-    def _sampling(self) -> NDArray[np.float64]:
-        counts = np.bincount(self._taste.rows, minlength=len(self._metadata))[self._known]
-        by_popularity = np.sqrt(counts)
-        mixed: NDArray[np.float64] = 0.5 / len(counts) + 0.5 * by_popularity / by_popularity.sum()
-        return mixed
+    def _head_loss(
+        self,
+        users: Tensor,
+        vectors: Tensor,
+        bias: Tensor,
+        positive: NDArray[np.int64],
+        negative: NDArray[np.int64],
+        gains: Tensor,
+    ) -> Tensor:
+        """Of the objective; (b,) and (b, k) places of positives and negatives among `vectors`."""
+        if not self._config.head_weight:
+            return users.new_zeros(())
+        places = torch.from_numpy(np.concatenate([positive[:, None], negative], axis=1))
+        logits = torch.einsum("bd,bkd->bk", users, vectors[places]) + bias[places]
+        model = self._model
+        loss = objective_loss(
+            self._objective,
+            logits[:, 0],
+            logits[:, 1:],
+            gains,
+            model.head_scale,
+            model.head_bias,
+        )
+        return self._config.head_weight * loss
+
+
+def _tables(model: TwoTower) -> list[Tensor]:
+    return [model.user.context.weight, model.item.target.weight]

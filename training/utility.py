@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
 from models.events import NEGATIVE, EventKind
+from models.head import MAX_UTILITY
 from training.sequences import EventSequences
-
-MAX_UTILITY = 15.0
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,18 @@ def recommend(
         f"{pb.Level.Name(answer.level)}  release {answer.release_id}\n{millis}",
     )
     if explain:
+        _print_parts(answer)
         _print_trace(answer.trace)
+
+
+def _print_parts(answer: pb.RecommendResponse) -> None:
+    names = sorted({name for item in answer.items for name in item.parts})
+    if names:
+        print_table(
+            ["item", *names],
+            [[i.item_id, *(i.parts.get(name, 0.0) for name in names)] for i in answer.items],
+            "what each part adds to the score before the prediction",
+        )
 
 
 def _print_trace(trace: pb.Trace) -> None:

@@ -6,6 +6,7 @@ import click
 
 from deploy.local.state import State
 from deploy.local.system import System
+from models.head import OBJECTIVES
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
 from training.config import TrainingConfig, read_config
@@ -27,6 +28,11 @@ from training.readers import read
     type=click.Path(path_type=Path),
     help="TOML file of training settings; what it leaves out follows from the log's size.",
 )
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    help="What scores predict: the probability of a click (default), or a utility of 0 to 15.",
+)
 @click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
 @state_option
 @port_option
@@ -35,6 +41,7 @@ def train(
     data: Path,
     also: tuple[Path, ...],
     config_file: Path | None,
+    objective: str | None,
     no_activate: bool,
     state: State,
     port: int | None,
@@ -42,6 +49,8 @@ def train(
 ) -> None:
     """Learns from a log and all events recorded live, builds a release, and activates it."""
     config = read_config(config_file) if config_file else TrainingConfig()
+    if objective:
+        config = config.with_objective(objective)
     log = read(data, also)  # before the state is touched
     state.create()
     release = train_from_log(

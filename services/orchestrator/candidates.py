@@ -37,6 +37,7 @@ class Query:
             that an event from a client whose clock is ahead counts at once.
         user: what the models read; empty history until hydrated.
         seen_rows: item rows the user had any event on, sorted.
+        explain: whether the caller wants to know how the answer came about.
         excluded_rows: item rows the caller does not want, sorted.
     """
 
@@ -52,6 +53,7 @@ class Query:
     recent_events: tuple[RecentEvent, ...] = ()
     user: UserHistory | None = None
     seen_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
+    explain: bool = False
     excluded_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
 
 
@@ -105,6 +107,13 @@ class Candidates:
         """Names of the sources that found the candidate at a position."""
         bits = int(self.found_by[position])
         return [name for bit, name in enumerate(self.source_names) if bits >> bit & 1]
+
+
+PREDICTION = "prediction"
+"""Column of what the scores predict."""
+
+PART = "part:"
+"""Beginning of the names of columns that hold parts of the scores."""
 
 
 def merge(parts: Sequence[Candidates]) -> Candidates:

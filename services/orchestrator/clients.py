@@ -19,7 +19,8 @@ from services.common.errors import (
     Unavailable,
 )
 from services.common.model_input import encode_user
-from services.orchestrator.candidates import Candidates, Rows, Scores
+from services.orchestrator.candidates import PART, PREDICTION, Candidates, Rows
+from services.orchestrator.pipeline import Scored
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2
@@ -59,7 +60,7 @@ class Similar:
     """Rows and similarities of neighbours, nearest first, and how they were compared."""
 
     rows: Rows
-    scores: Scores
+    scores: NDArray[np.float32]
     method: str
     missing: str
 
@@ -180,13 +181,17 @@ class RankingClient:
             for channel in (open_channel([address]) for address in addresses)
         ]
 
-    async def rank(self, release_id: str, user: UserHistory, rows: Rows, timeout: float) -> Scores:
-        """(n,) float32 scores of n item rows."""
+    async def rank(
+        self, release_id: str, user: UserHistory, rows: Rows, timeout: float, *, explain: bool
+    ) -> Scored:
+        """Scores of n item rows, what they predict, and when asked to explain, their parts."""
         request = ranking_pb2.RankRequest(
-            release_id=release_id, user=encode_user(user), item_rows=rows.tolist()
+            release_id=release_id, user=encode_user(user), item_rows=rows.tolist(), explain=explain
         )
         answer = await self._call("Rank", request, timeout)
-        return np.array(answer.scores, dtype=np.float32)
+        columns = {PART + part.name: np.array(part.scores, np.float32) for part in answer.parts}
+        columns[PREDICTION] = np.array(answer.predictions, np.float32)
+        return Scored(np.array(answer.scores, dtype=np.float32), columns)
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)

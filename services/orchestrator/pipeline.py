@@ -67,10 +67,18 @@ class Filter(Protocol):
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]: ...
 
 
+@dataclass(frozen=True)
+class Scored:
+    """New scores of all candidates, (n,) float32, and what more the scorer knows, (n,) by name."""
+
+    scores: Scores
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
 class Scorer(Protocol):
     level_when_lost: Level
 
-    async def score(self, query: Query, candidates: Candidates) -> Scores: ...
+    async def score(self, query: Query, candidates: Candidates) -> Scored: ...
 
 
 class Selector(Protocol):
@@ -213,13 +221,15 @@ class Pipeline:
             return candidates
         for scorer in self.scorers:
             try:
-                scores = await _timed(record, "rank", scorer, scorer.score(query, candidates))
+                scored = await _timed(record, "rank", scorer, scorer.score(query, candidates))
             except DomainError as error:
                 record.lost(scorer, scorer.level_when_lost, str(error))
                 continue
-            if scores.shape != (len(candidates),):
-                raise ValueError(f"{_name(scorer)}: {scores.shape} scores of {len(candidates)}")
-            candidates = candidates.with_scores(scores)
+            if scored.scores.shape != (len(candidates),):
+                raise ValueError(
+                    f"{_name(scorer)}: {scored.scores.shape} scores of {len(candidates)}"
+                )
+            candidates = candidates.with_scores(scored.scores).with_columns(scored.columns)
         sinking = np.where(np.isnan(candidates.scores), -np.inf, candidates.scores)
         return candidates.take(np.argsort(-sinking, kind="stable"))
 
@@ -240,8 +250,11 @@ async def _timed(record: Record, stage: str, component: object, work: Awaitable[
     except DomainError as error:
         _note(record, stage, component, 0, 0, started, str(error))
         raise
-    rows = result.candidates if isinstance(result, Found) else result
-    count = len(rows) if isinstance(rows, Candidates | np.ndarray) else 0
+    count = 0
+    if isinstance(result, Found):
+        count = len(result.candidates)
+    elif isinstance(result, Scored):
+        count = len(result.scores)
     lost = result.lost if isinstance(result, Found) else ""
     _note(record, stage, component, 0, count, started, lost)
     return result

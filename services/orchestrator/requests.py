@@ -57,6 +57,7 @@ def decode_recommend(
         region=_check_text("context.region", context.region),
         device=_check_text("context.device", context.device),
         recent_events=_recent_events(request.recent_events, request.user_id, as_of or now),
+        explain=request.explain,
         excluded_rows=np.unique(release.items.rows(excluded)),
     )
 

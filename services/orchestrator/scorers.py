@@ -1,8 +1,8 @@
 """Scorers: the ranking service's final score."""
 
-from services.orchestrator.candidates import Candidates, Query, Scores
+from services.orchestrator.candidates import Candidates, Query
 from services.orchestrator.clients import RankingClient
-from services.orchestrator.pipeline import Level
+from services.orchestrator.pipeline import Level, Scored
 
 
 class RankingScorer:
@@ -13,11 +13,12 @@ class RankingScorer:
     def __init__(self, ranking: RankingClient) -> None:
         self._ranking = ranking
 
-    async def score(self, query: Query, candidates: Candidates) -> Scores:
+    async def score(self, query: Query, candidates: Candidates) -> Scored:
         assert query.user is not None
         return await self._ranking.rank(
             query.release.release_id,
             query.user,
             candidates.rows,
             query.budget.share(0.7, at_most=1.0),
+            explain=query.explain,
         )

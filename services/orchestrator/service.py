@@ -12,6 +12,7 @@ from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
+from services.orchestrator.candidates import PART, PREDICTION
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -137,6 +138,12 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
 
 def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
     items, chosen, record = slate.query.release.items, slate.chosen, slate.record
+    scores = chosen.columns.get(PREDICTION, chosen.scores)
+    parts = {
+        name.removeprefix(PART): column
+        for name, column in chosen.columns.items()
+        if name.startswith(PART)
+    }
     return pb.RecommendResponse(
         items=[
             pb.RecommendedItem(
@@ -144,9 +151,10 @@ def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
                 score=score,
                 title=items.titles[row],
                 sources=chosen.sources_of(position),
+                parts={name: values[position] for name, values in parts.items()},
             )
             for position, (row, score) in enumerate(
-                zip(chosen.rows.tolist(), chosen.scores.tolist(), strict=True)
+                zip(chosen.rows.tolist(), scores.tolist(), strict=True)
             )
         ],
         release_id=slate.query.release.release_id,

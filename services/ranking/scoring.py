@@ -1,6 +1,6 @@
 """Scores candidates with the model of the release that a request names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +19,32 @@ Scores = NDArray[np.float32]
 
 
 class Scorer(Protocol):
-    """The two-tower model of one release."""
+    """The model of one release."""
 
-    def score(self, user: UserHistory, rows: NDArray[np.int32]) -> Scores:
-        """Scores, (n,) float32, of the item rows, (n,) int32; larger is better."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the parts that a score is the sum of."""
+
+    def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> Scores:
+        """(p, n) float32 parts of the scores of (n,) item rows."""
+
+    def predict(self, scores: Scores) -> Scores:
+        """(n,) float32 what scores mean to a user of the API, in the same order."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of n candidates.
+
+    Attributes:
+        scores: (n,) float32; larger is better.
+        predictions: (n,) float32 what they predict.
+        parts: by name, (n,) float32 that sum to the scores.
+    """
+
+    scores: Scores
+    predictions: Scores
+    parts: Mapping[str, Scores]
 
 
 class NotFinite(DomainError):
@@ -45,7 +67,7 @@ class LoadedRelease:
     n_factors: int
     scorer: Scorer
 
-    def score(self, user: UserHistory, rows: Rows) -> Scores:
+    def score(self, user: UserHistory, rows: Rows) -> Scored:
         """Scores candidates for one user.
 
         Args:
@@ -53,7 +75,7 @@ class LoadedRelease:
             rows: (n,) item rows, 1 to `MAX_CANDIDATES` of them.
 
         Returns:
-            (n,) float32, parallel to `rows`, all finite.
+            Arrays parallel to `rows`, all finite.
 
         Raises:
             InvalidArgument: a row, an age or a vector does not fit the release.
@@ -63,11 +85,14 @@ class LoadedRelease:
             raise InvalidArgument("item_rows", f"{len(rows)} of them; 1 to {MAX_CANDIDATES} wanted")
         self._check_rows("item_rows", rows)
         self._check_user(user)
-        scores = self.scorer.score(user, rows.astype(np.int32))
+        parts = self.scorer.parts(user, rows.astype(np.int32))
+        scores: Scores = parts.sum(axis=0)
         if not np.isfinite(scores).all():
             worst = int(rows[np.argmin(np.isfinite(scores))])
             raise NotFinite(f"release {self.release_id}: score of item row {worst} is not finite")
-        return scores
+        return Scored(
+            scores, self.scorer.predict(scores), dict(zip(self.scorer.names, parts, strict=True))
+        )
 
     def _check_rows(self, field: str, rows: NDArray[np.integer]) -> None:
         if len(rows) and not (rows.min() >= 0 and rows.max() < self.n_items):

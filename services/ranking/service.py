@@ -31,10 +31,18 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
         rows = np.array(request.item_rows, dtype=np.int64)
         # In a thread, so that the calls that wait are counted: Ray Serve scales and sheds by them.
         loop = asyncio.get_running_loop()
-        scores = await loop.run_in_executor(
+        scored = await loop.run_in_executor(
             self._executor, release.score, _user(request.user), rows
         )
-        return ranking_pb2.RankResponse(release_id=release.release_id, scores=scores.tolist())
+        parts = scored.parts.items() if request.explain else ()
+        return ranking_pb2.RankResponse(
+            release_id=release.release_id,
+            scores=scored.scores.tolist(),
+            predictions=scored.predictions.tolist(),
+            parts=[
+                ranking_pb2.ScorePart(name=name, scores=scores.tolist()) for name, scores in parts
+            ],
+        )
 
     async def PrepareRelease(
         self, request: ranking_pb2.PrepareReleaseRequest, context: object

@@ -197,7 +197,8 @@ async def _rank_until_answered(ranking: RankingProcess, active: Release) -> list
         while time.monotonic() < ends:
             began = time.monotonic()
             try:
-                await client.rank(active.release_id, nobody, np.array([0, 1], np.int32), timeout=5)
+                rows = np.array([0, 1], np.int32)
+                await client.rank(active.release_id, nobody, rows, 5, explain=False)
                 return failed
             except Unavailable:
                 failed.append(time.monotonic() - began)

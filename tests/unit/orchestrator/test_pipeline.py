@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.common.errors import Unavailable
-from services.orchestrator.candidates import Candidates, Query, Rows, Scores
+from services.orchestrator.candidates import Candidates, Query, Rows
 from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
 from services.orchestrator.hydrators import ItemHydrator
-from services.orchestrator.pipeline import Found, Level, Pipeline, Slate
+from services.orchestrator.pipeline import Found, Level, Pipeline, Scored, Slate
 from services.orchestrator.selectors import MmrSelector
 from services.orchestrator.sources import PopularSource
 
@@ -63,12 +63,12 @@ class RowScorer:
     fails: bool = False
     level_when_lost: Level = Level.UNRANKED
 
-    async def score(self, query: Query, candidates: Candidates) -> Scores:
+    async def score(self, query: Query, candidates: Candidates) -> Scored:
         if self.fails:
             raise Unavailable("down")
         scores = candidates.rows.astype(np.float32)
         scores[np.isin(candidates.rows, list(self.nan_rows))] = np.nan
-        return scores
+        return Scored(scores)
 
 
 class ShortMaskFilter:

@@ -13,17 +13,23 @@ N_FACTORS = 3
 
 
 class DotScorer:
-    """Scores by the inner product with the mean of the history's item vectors."""
+    """Scores by the inner product with the mean of the history's item vectors, and by their first
+    element; predicts the double."""
 
     def __init__(self, release: Release) -> None:
         self._vectors = release.item_vectors
 
-    def score(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        if not len(user.rows):
-            return np.zeros(len(rows), dtype=np.float32)
-        taste = self._vectors[user.rows].mean(axis=0)
-        scores: NDArray[np.float32] = (self._vectors[rows] @ taste).astype(np.float32)
-        return scores
+    names = ("taste", "first")
+
+    def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        parts = np.zeros((2, len(rows)), dtype=np.float32)
+        if len(user.rows):
+            parts[0] = self._vectors[rows] @ self._vectors[user.rows].mean(axis=0)
+        parts[1] = self._vectors[rows, 0]
+        return parts
+
+    def predict(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        return 2 * scores
 
 
 def write_release(root: Path, vectors: NDArray[np.float32] | None = None) -> Release:

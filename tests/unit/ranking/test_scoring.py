@@ -20,8 +20,8 @@ def release(tmp_path: Path) -> LoadedRelease:
 
 def test_scores_are_parallel_to_the_rows(release: LoadedRelease) -> None:
     user = history(3, 4)
-    there = release.score(user, np.array([7, 1, 7, 19]))
-    back = release.score(user, np.array([19, 7, 1, 7]))
+    there = release.score(user, np.array([7, 1, 7, 19])).scores
+    back = release.score(user, np.array([19, 7, 1, 7])).scores
     assert there.dtype == np.float32
     np.testing.assert_array_equal(there[[3, 0, 1, 2]], back)
     assert len(set(there.tolist())) == 3
@@ -62,16 +62,21 @@ def test_a_user_that_does_not_fit_is_named(
 
 def test_a_user_seen_in_training_and_a_stranger_both_score(release: LoadedRelease) -> None:
     for factors in (0, release.n_factors):
-        assert np.isfinite(release.score(history(factors=factors), np.arange(N_ITEMS))).all()
+        assert np.isfinite(release.score(history(factors=factors), np.arange(N_ITEMS)).scores).all()
 
 
 def test_scores_that_are_not_finite_never_leave() -> None:
     class Broken:
-        def score(self, _user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-            return np.where(rows == 5, np.nan, 1.0).astype(np.float32)
+        names = ("all",)
+
+        def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+            return np.where(rows == 5, np.nan, 1.0).astype(np.float32)[None]
+
+        def predict(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+            return scores
 
     release = LoadedRelease("r", N_ITEMS, 3, Broken())
-    assert release.score(history(), np.array([4])).tolist() == [1.0]
+    assert release.score(history(), np.array([4])).scores.tolist() == [1.0]
     with pytest.raises(NotFinite, match="item row 5"):
         release.score(history(), np.array([4, 5]))
 

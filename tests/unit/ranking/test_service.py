@@ -35,7 +35,25 @@ async def test_rank_answers_the_scores_of_the_named_release(
     )
     response = await servicer.Rank(request, None)
     assert response.release_id == release.release_id
-    assert response.scores == release.score(history(2, 5), np.array([4, 0, 9])).tolist()
+    scored = release.score(history(2, 5), np.array([4, 0, 9]))
+    assert response.scores == scored.scores.tolist()
+    assert response.predictions == (2 * scored.scores).tolist()
+    assert not response.parts
+
+
+async def test_parts_are_answered_when_asked_for_and_sum_to_the_scores(
+    servicer: RankingServicer, release: LoadedRelease
+) -> None:
+    request = ranking_pb2.RankRequest(
+        release_id=release.release_id,
+        user=encode_user(history(2, 5)),
+        item_rows=[4, 0, 9],
+        explain=True,
+    )
+    response = await servicer.Rank(request, None)
+    assert [part.name for part in response.parts] == ["taste", "first"]
+    sums = np.sum([part.scores for part in response.parts], axis=0)
+    np.testing.assert_allclose(sums, response.scores, rtol=1e-5)
 
 
 async def test_prepare_answers_the_number_of_items(

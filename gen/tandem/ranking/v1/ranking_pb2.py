@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tandem.model.v1 import model_pb2 as tandem_dot_model_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftandem/ranking/v1/ranking.proto\x12\x11tandem.ranking.v1\x1a\x1btandem/model/v1/model.proto\"^\n\x0bRankRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\x11\n\titem_rows\x18\x03 \x03(\r\"2\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\xc0\x01\n\x0eRankingService\x12G\n\x04Rank\x12\x1e.tandem.ranking.v1.RankRequest\x1a\x1f.tandem.ranking.v1.RankResponse\x12\x65\n\x0ePrepareRelease\x12(.tandem.ranking.v1.PrepareReleaseRequest\x1a).tandem.ranking.v1.PrepareReleaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftandem/ranking/v1/ranking.proto\x12\x11tandem.ranking.v1\x1a\x1btandem/model/v1/model.proto\"o\n\x0bRankRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\x11\n\titem_rows\x18\x03 \x03(\r\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\")\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"t\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x13\n\x0bpredictions\x18\x03 \x03(\x02\x12+\n\x05parts\x18\x04 \x03(\x0b\x32\x1c.tandem.ranking.v1.ScorePart\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\xc0\x01\n\x0eRankingService\x12G\n\x04Rank\x12\x1e.tandem.ranking.v1.RankRequest\x1a\x1f.tandem.ranking.v1.RankResponse\x12\x65\n\x0ePrepareRelease\x12(.tandem.ranking.v1.PrepareReleaseRequest\x1a).tandem.ranking.v1.PrepareReleaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,13 +33,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.ranking.v1.ranking_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RANKREQUEST']._serialized_start=83
-  _globals['_RANKREQUEST']._serialized_end=177
-  _globals['_RANKRESPONSE']._serialized_start=179
-  _globals['_RANKRESPONSE']._serialized_end=229
-  _globals['_PREPARERELEASEREQUEST']._serialized_start=231
-  _globals['_PREPARERELEASEREQUEST']._serialized_end=274
-  _globals['_PREPARERELEASERESPONSE']._serialized_start=276
-  _globals['_PREPARERELEASERESPONSE']._serialized_end=315
-  _globals['_RANKINGSERVICE']._serialized_start=318
-  _globals['_RANKINGSERVICE']._serialized_end=510
+  _globals['_RANKREQUEST']._serialized_end=194
+  _globals['_SCOREPART']._serialized_start=196
+  _globals['_SCOREPART']._serialized_end=237
+  _globals['_RANKRESPONSE']._serialized_start=239
+  _globals['_RANKRESPONSE']._serialized_end=355
+  _globals['_PREPARERELEASEREQUEST']._serialized_start=357
+  _globals['_PREPARERELEASEREQUEST']._serialized_end=400
+  _globals['_PREPARERELEASERESPONSE']._serialized_start=402
+  _globals['_PREPARERELEASERESPONSE']._serialized_end=441
+  _globals['_RANKINGSERVICE']._serialized_start=444
+  _globals['_RANKINGSERVICE']._serialized_end=636
 # @@protoc_insertion_point(module_scope)

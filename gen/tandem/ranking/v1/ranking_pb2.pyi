@@ -8,22 +8,36 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RankRequest(_message.Message):
-    __slots__ = ("release_id", "user", "item_rows")
+    __slots__ = ("release_id", "user", "item_rows", "explain")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     ITEM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     user: _model_pb2.UserInput
     item_rows: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, release_id: _Optional[str] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., item_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+    explain: bool
+    def __init__(self, release_id: _Optional[str] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., item_rows: _Optional[_Iterable[int]] = ..., explain: _Optional[bool] = ...) -> None: ...
+
+class ScorePart(_message.Message):
+    __slots__ = ("name", "scores")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, name: _Optional[str] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class RankResponse(_message.Message):
-    __slots__ = ("release_id", "scores")
+    __slots__ = ("release_id", "scores", "predictions", "parts")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     scores: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, release_id: _Optional[str] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
+    predictions: _containers.RepeatedScalarFieldContainer[float]
+    parts: _containers.RepeatedCompositeFieldContainer[ScorePart]
+    def __init__(self, release_id: _Optional[str] = ..., scores: _Optional[_Iterable[float]] = ..., predictions: _Optional[_Iterable[float]] = ..., parts: _Optional[_Iterable[_Union[ScorePart, _Mapping]]] = ...) -> None: ...
 
 class PrepareReleaseRequest(_message.Message):
     __slots__ = ("release_id",)
