@@ -147,8 +147,9 @@ def pad_histories(users: Sequence[UserHistory], length: int) -> HistoryBatch:
 def user_tensors(batch: HistoryBatch, schema: FeatureSchema) -> UserTensors:
     """Turns padded histories into the user tower's input."""
     present = batch.rows >= 0
-    kinds = np.arange(1, len(EventKind) + 1, dtype=np.int8)
-    counts = (batch.kinds[:, :, None] == kinds).sum(axis=1)
+    counts = np.zeros((len(present), len(EventKind)))
+    for kind in np.unique(batch.kinds[present]):
+        counts[:, kind - 1] = (batch.kinds == kind).sum(axis=1)
     days = np.where(present[:, 0], batch.ages[:, 0], 0.0) / 86_400
     angle = 2 * np.pi * (batch.times % 86_400) / 86_400
     columns = [

@@ -4,7 +4,7 @@ Two objectives, as in Covington et al. (2016): the probability of a click, by a 
 loss, or the expected utility on its scale of 0 to 15, by a ReLU and squared error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,24 +37,30 @@ def check_objective(name: str) -> None:
 
 @dataclass(frozen=True)
 class Head:
-    """A line through the final score, then the objective's own function. It keeps the order.
+    """A rising line in pieces through the final score, then the objective's own function.
+
+    Beyond its ends the line goes on as its first and last piece do. It keeps the order of scores,
+    except where a probability or a utility reaches its bound.
 
     Attributes:
         objective: `click` or `utility`.
-        scale: slope, > 0.
-        bias: intercept.
+        knots: k >= 2 rising scores.
+        values: k rising values of the line there.
     """
 
     objective: str
-    scale: float
-    bias: float
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
 
     def __post_init__(self) -> None:
         check_objective(self.objective)
+        rising = all((np.diff(each) > 0).all() for each in (self.knots, self.values))
+        if not (len(self.knots) == len(self.values) >= 2 and rising):
+            raise ValueError(f"head: the line through {self.knots}, {self.values} does not rise")
 
     def predict(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) float32: probabilities of a click, 0 to 1, or utilities, 0 to 15."""
-        line = self.scale * scores.astype(np.float64) + self.bias
+        line = self.values[0] + pieces(scores, self.knots) @ np.diff(self.values)
         values = expit(line) if self.objective == CLICK else np.clip(line, 0, MAX_UTILITY)
         predictions: NDArray[np.float32] = values.astype(np.float32)
         return predictions
@@ -62,4 +68,14 @@ class Head:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Head":
         """The head of a release manifest."""
-        return cls(str(raw["objective"]), float(raw["scale"]), float(raw["bias"]))
+        return cls(str(raw["objective"]), tuple(raw["knots"]), tuple(raw["values"]))
+
+
+def pieces(scores: NDArray[np.float32], knots: Sequence[float]) -> NDArray[np.float64]:
+    """(n, k - 1) how far each score has come between each two of k knots: 0 to 1, less than 0
+    before the first, more than 1 after the last."""
+    at = np.asarray(knots, dtype=np.float64)
+    done = (scores.astype(np.float64)[:, None] - at[:-1]) / np.diff(at)
+    low, high = np.zeros(len(at) - 1), np.ones(len(at) - 1)
+    low[0], high[-1] = -np.inf, np.inf
+    return np.clip(done, low, high)

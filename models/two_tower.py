@@ -58,19 +58,26 @@ class UserTower(nn.Module):
 
     def forward(self, users: UserTensors) -> Tensor:
         """(b, d) user vectors, before temperature; zero base for an empty history."""
-        pools = self.pools(users)  # (b, pools, d)
+        return self.refine(self.pools(users), users.context)
+
+    def refine(self, pools: Tensor, context: Tensor) -> Tensor:
+        """(b, d) user vectors from (b, p, d) pools and (b, c) context."""
         base = functional.normalize(pools[:, 0], dim=-1)
         refined = functional.rms_norm(pools, pools.shape[-1:], eps=1e-6).flatten(1)
-        correction: Tensor = self.residual(torch.cat([refined, users.context], dim=1))
+        correction: Tensor = self.residual(torch.cat([refined, context], dim=1))
         refined_base: Tensor = base + self.scale * correction
         return refined_base
 
-    def pools(self, users: UserTensors) -> Tensor:
-        """(b, p, d) weighted means of context vectors, one a decay; the last item comes last."""
+    def weights(self, users: UserTensors) -> Tensor:
+        """(b, p, l) weights of events in each pool; they sum to one over the history."""
         position = (users.present.cumsum(dim=1) - 1).clamp(min=0)
         decays: Tensor = self.get_buffer("decays")
         weights = decays[None, :, None] ** position[:, None, :] * users.present[:, None, :]
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+        return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+
+    def pools(self, users: UserTensors) -> Tensor:
+        """(b, p, d) weighted means of context vectors, one a decay; the last item comes last."""
+        weights = self.weights(users)
         b, p, length = weights.shape
         rows = users.rows[:, None, :].expand(b, p, length)
         pooled = functional.embedding_bag(

@@ -4,6 +4,9 @@ The model is the conditional logit (McFadden 1974): of the candidates C of a que
 is chosen with probability exp(w . f_j) / sum over i in C of exp(w . f_i). Weights are bounded below
 by zero: a negative one would only push a weak source's items out of deep lists. A Gaussian prior
 around `DEFAULT_WEIGHTS` worth a few events decides where the data are silent.
+
+Likelihood cares as much for targets deep in the list as for those near its top, so from there on
+each weight in turn is varied for the best uncut nDCG (coordinate ascent; Metzler and Croft 2007).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +24,10 @@ from training.splits import Queries
 _QUERIES = 2_000
 _CANDIDATES = 200  # of each part
 _PRIOR_EVENTS = 4.0
+_FEWEST_TO_ASCEND = 500
+_ROUNDS = 4
+_FACTORS = (0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
+_LEAST_GAIN = 1e-4
 _BLOCK = 64
 _FIXED = ("genres",)  # speaks for users of few events, whom the held-out events may lack
 
@@ -66,7 +73,8 @@ def fit_weights(
     unit = FinalScorer(towers, evidence, dict.fromkeys(names, 1.0))
     choices = gather(unit, held_out, progress)
     free = np.array([name not in _FIXED for name in names])
-    return dict(zip(names, _maximize(choices, start, free).tolist(), strict=True))
+    weights = _ascend(choices, _maximize(choices, start, free), free)
+    return dict(zip(names, weights.tolist(), strict=True))
 
 
 def gather(scorer: FinalScorer, queries: Queries, progress: Callable[[int, int], None]) -> Choices:
@@ -114,4 +122,33 @@ def _maximize(
     bounds = [(0.0, None) if each else (1.0, 1.0) for each in free]
     found = minimize(loss, np.ones(len(start)), jac=True, method="L-BFGS-B", bounds=bounds)
     weights: NDArray[np.float64] = found.x * start
+    return weights
+
+
+def _ascend(
+    choices: Choices, weights: NDArray[np.float64], free: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Multiplies one weight after another as long as the list gets better."""
+    if len(choices.starts) < _FEWEST_TO_ASCEND:
+        return weights
+    lengths = np.diff(np.append(choices.starts, len(choices.features)))
+
+    def gain(tried: NDArray[np.float64]) -> float:
+        scores = choices.features @ tried.astype(np.float32)
+        better = scores > np.repeat(scores[choices.starts], lengths)
+        ranks = np.add.reduceat(better.astype(np.int64), choices.starts)
+        return float((1 / np.log2(ranks + 2)).mean())
+
+    best = gain(weights)
+    for _ in range(_ROUNDS):
+        before = best
+        for part in np.flatnonzero(free & (weights > 0)):
+            for factor in _FACTORS:
+                tried = weights.copy()
+                tried[part] *= factor
+                found = gain(tried)
+                if found > best + _LEAST_GAIN:
+                    best, weights = found, tried
+        if best == before:
+            break
     return weights

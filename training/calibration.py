@@ -1,8 +1,8 @@
 """Fits the head on held-out events, and says how well it is calibrated.
 
-A network is surest of what it has been trained on, so the two numbers of the head come from events
-that neither towers nor other parts have seen (Platt 1999), each with four sampled negatives, as in
-training.
+A network is surest of what it has been trained on, so the line of the head comes from events that
+neither towers nor other parts have seen (Platt 1999), each with four sampled negatives, as in
+training. It has a few pieces, for one alone leaves the middle too low and the top too high.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from models.final_score import FinalScorer
-from models.head import CLICK, MAX_UTILITY, Head
+from models.head import CLICK, MAX_UTILITY, Head, pieces
 from training.sampling import NEGATIVES_A_POSITIVE, mixed_distribution
 from training.sequences import EventSequences
 from training.splits import Queries
@@ -23,6 +23,10 @@ from training.utility import UtilityWeights
 BINS = 15
 
 _BLOCK = 128
+_KNOT_SHARES = (0.0, 0.25, 0.5, 0.7, 0.85, 0.95, 1.0)
+_MANY_PAIRS = 500
+_LEAST_RISE = 1e-3  # of the line from knot to knot: the order of items stays
+_RIDGE = 0.1  # in pairs
 
 
 @dataclass(frozen=True)
@@ -130,26 +134,34 @@ def sample_pairs(
 
 
 def fit_head(objective: str, scores: NDArray[np.float32], outcomes: NDArray[np.float64]) -> Head:
-    """The head of least log loss, or of least squared error."""
-    if not len(scores):
-        return Head(objective, 1.0, 0.0)
-    centre, spread = float(scores.mean()), max(float(scores.std()), 1e-6)
-    x = (scores.astype(np.float64) - centre) / spread
+    """The head of least log loss, or of least squared error; a plain line for few pairs."""
+    knots = _knots(scores)
+    steps = pieces(scores, knots)
 
     def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = line[0] * x + line[1]
+        z = line[0] + steps @ line[1:]
         if objective == CLICK:
             value = np.logaddexp(0, z) - outcomes * z
             by_z = expit(z) - outcomes
         else:
             away = np.maximum(z, 0) - outcomes
             value, by_z = 0.5 * away**2, np.where(z > 0, away, 0)
-        return float(value.mean()), np.array([(by_z * x).mean(), by_z.mean()])
+        slopes = line[1:]
+        gradient = np.append(by_z.sum(), by_z @ steps + _RIDGE * slopes)
+        return float(value.sum() + 0.5 * _RIDGE * slopes @ slopes), gradient
 
-    start = np.array([1.0, float(outcomes.mean())])
-    bounds = [(1e-3, None), (None, None)]  # the order of items stays
-    slope, level = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return Head(objective, float(slope / spread), float(level - slope * centre / spread))
+    start = np.append(outcomes.mean() if len(outcomes) else 0.0, np.ones(len(knots) - 1))
+    bounds = [(None, None)] + [(_LEAST_RISE, None)] * (len(knots) - 1)
+    line = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return Head(objective, knots, tuple(np.cumsum(line).tolist()))
+
+
+def _knots(scores: NDArray[np.float32]) -> tuple[float, ...]:
+    shares = _KNOT_SHARES if len(scores) >= _MANY_PAIRS else (0.0, 1.0)
+    found = np.unique(np.quantile(scores, shares)) if len(scores) else np.zeros(1)
+    if len(found) < 2:
+        found = found[0] + np.array([0.0, 1.0])
+    return tuple(found.tolist())
 
 
 def reliability(predicted: NDArray[np.floating], observed: NDArray[np.floating]) -> list[Bin]:

@@ -73,7 +73,7 @@ def fit_final(
     trial = FinalScorer(towers.unaware, parts, weights)
     ranked = rank_targets(lambda q: catalogue_scores(trial, q), held_out, len(items))
     validation = ranked.metrics().named()
-    if validation["ndcg@10"] < towers.chosen["ndcg@10"]:
+    if ranked.gain() < towers.gain:
         weights = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
         validation = towers.chosen
     calibration = calibrate(

@@ -36,6 +36,15 @@ class Ranked:
     n_items: int
     questions: NDArray[np.int64]
 
+    def gain(self) -> float:
+        """nDCG of single targets without a cut: mean of 1 / log2(rank + 2) over targets.
+
+        What models are chosen by. Where one target in ten is among the first ten, nDCG@10 of some
+        hundred users is mostly chance; here every target counts.
+        """
+        gains = np.where(self.ranks < MISSED, 1 / np.log2(self.ranks + 2.0), 0.0)
+        return float(gains.mean()) if len(gains) else 0.0
+
     def accuracy(self) -> Accuracy:
         """One value a question."""
         return Accuracy.of(self.ranks, self.questions, len(self.shown))

@@ -17,7 +17,7 @@ from training.tower_trainer import TowerTrainer
 _MOST_HELD_OUT = 5_000
 _ENOUGH_HELD_OUT = 2_000
 _MOST_A_USER = 4
-_SHARES = (0.5, 0.75, 1.0)
+_SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -38,6 +38,7 @@ class TowerFit:
         passes: passes it was trained for; 0 means that no pass beat the start.
         share: of the way from the start to the trained model; see `TowerTrainer.snapshot`.
         chosen: metrics of `unaware`.
+        gain: likewise; see `Ranked.gain`.
         validation: metrics after each pass, all the way; the first are the start's.
     """
 
@@ -47,6 +48,7 @@ class TowerFit:
     passes: int
     share: float
     chosen: dict[str, float]
+    gain: float
     validation: list[dict[str, float]]
 
 
@@ -71,16 +73,15 @@ def fit_towers(
     trainer = TowerTrainer(before(held_out), items, config, half_life_days)
     total = (2 if towers.refit else 1) * towers.passes
     start = _Trial(0, 0.0, trainer.snapshot(), held_out)
-    best, level = start, start.ndcg
+    best = start
     validation = [start.metrics]
     for done in range(1, towers.passes + 1):
         trainer.one_pass(_shifted(progress, done - 1, total))
         trials = [_Trial(done, share, trainer.snapshot(share), held_out) for share in _SHARES]
         validation.append(trials[-1].metrics)
-        # Over all shares, for one nDCG of some hundred users is mostly chance.
-        mean = float(np.mean([trial.ndcg for trial in trials]))
-        if mean > level:
-            best, level = max(trials, key=lambda trial: trial.ndcg), mean
+        candidate = max(trials, key=lambda trial: trial.gain)
+        if candidate.gain > best.gain:
+            best = candidate
     scorer = best.scorer
     if towers.refit or best is start:
         final = TowerTrainer(log, items, config, half_life_days)
@@ -88,7 +89,14 @@ def fit_towers(
             final.one_pass(_shifted(progress, towers.passes + done, total))
         scorer = final.snapshot(best.share)
     return TowerFit(
-        scorer, held_out, best.scorer, best.passes, best.share, best.metrics, validation
+        scorer,
+        held_out,
+        best.scorer,
+        best.passes,
+        best.share,
+        best.metrics,
+        best.gain,
+        validation,
     )
 
 
@@ -105,8 +113,10 @@ class _Trial:
         self.passes = passes
         self.share = share
         self.scorer = scorer
-        self.metrics = _validate(scorer, held_out)
-        self.ndcg = self.metrics["ndcg@10"]
+        n_items = len(scorer.item_vectors)
+        ranked = rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
+        self.metrics = ranked.metrics().named()
+        self.gain = ranked.gain()
 
 
 def catalogue_scores(scorer: TowerScorer, queries: Queries) -> NDArray[np.float32]:
@@ -114,12 +124,6 @@ def catalogue_scores(scorer: TowerScorer, queries: Queries) -> NDArray[np.float3
     users = scorer.user_vectors(queries.histories(scorer.model.schema.history_length))
     scores: NDArray[np.float32] = users @ scorer.item_vectors.T
     return scores
-
-
-def _validate(scorer: TowerScorer, held_out: Queries) -> dict[str, float]:
-    n_items = len(scorer.item_vectors)
-    ranked = rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
-    return ranked.metrics().named()
 
 
 def _shifted(progress: Progress, passes_done: int, passes: int) -> Progress:
