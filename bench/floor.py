@@ -47,7 +47,7 @@ class FloorServicer(recommender_pb2_grpc.RecommenderServiceServicer):
                 part["timestamp"].to_numpy(np.float64),
                 part["value"].to_numpy(np.float32),
             )
-            for user, part in events.groupby("user_id", sort=False)
+            for user, part in events.groupby("user_id", sort=False, observed=True)
         }
 
     async def Recommend(self, request: pb.RecommendRequest, context: Any) -> pb.RecommendResponse:
