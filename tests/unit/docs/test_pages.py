@@ -1,8 +1,9 @@
 """Pages with Python in them do what they say."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
+import torch
 
 from tests.unit.docs.pages import ROOT, blocks, outputs, rewritten, same
 
@@ -22,15 +23,25 @@ print(x / 3)
 """
 
 
-@pytest.mark.parametrize("path", [ROOT / "docs" / "walkthrough.md"], ids=lambda path: path.name)
-def test_every_block_prints_what_the_page_says(path: Path) -> None:
-    page = path.read_text()
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", ["models.md", "walkthrough.md"])
+def test_every_block_prints_what_the_page_says(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text()
     wrong = [
         f"line {block.line}:\n{block.output}--- but prints ---\n{printed}"
-        for block, printed in outputs(page, str(path))
+        for block, printed in outputs(page, name)
         if not same(block.output, printed, block.tolerance)
     ]
-    assert not wrong, "\n".join(wrong)
+    rewrite = f"python -m tests.unit.docs.pages docs/{name}"
+    assert not wrong, "\n".join([*wrong, f"if that is right: {rewrite}"])
 
 
 def test_blocks_share_one_namespace_and_output_goes_into_the_page() -> None:
