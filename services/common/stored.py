@@ -29,6 +29,10 @@ class StoredRecommendations:
     ) -> int:
         """Replaces all lists of a release by `(user_id, item_ids, scores)`, best first.
 
+        In one transaction: when `lists` or the database fails, what was stored before still is,
+        and readers see the old lists until all new ones are there. SQLite has one writer at a
+        time, so `lists` should be ready to be read, not to be computed.
+
         Returns:
             The number of users written.
         """
