@@ -102,6 +102,8 @@ class EventSequences:
             regions: b regions of the requests.
             length: most events of history.
         """
+        if not len(self):
+            return _no_histories(times, regions, length)
         index = ends[:, None] - 1 - np.arange(length)
         present = index >= self.offsets[users][:, None]
         index = np.where(present, index, 0)
@@ -114,6 +116,18 @@ class EventSequences:
             regions=regions,
             devices=[""] * len(users),
         )
+
+
+def _no_histories(times: NDArray[np.float64], regions: Sequence[str], length: int) -> HistoryBatch:
+    shape = (len(times), length)
+    return HistoryBatch(
+        rows=np.full(shape, -1, dtype=np.int32),
+        kinds=np.zeros(shape, dtype=np.int8),
+        ages=np.zeros(shape, dtype=np.float32),
+        times=times,
+        regions=regions,
+        devices=[""] * len(times),
+    )
 
 
 def event_sequences(data: InteractionData) -> EventSequences:

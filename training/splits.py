@@ -1,11 +1,12 @@
 """Moments of a log at which a model is asked to predict, and what it may know then."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import NEGATIVE
+from models.events import NEGATIVE, EventKind
 from models.features import HistoryBatch
 from training.sequences import EventSequences
 
@@ -29,6 +30,45 @@ class Queries:
     def at(cls, log: EventSequences, positions: NDArray[np.int64]) -> "Queries":
         """Each event is predicted from all earlier ones of its user."""
         return cls(log, positions, positions)
+
+    @classmethod
+    def after_all(cls, log: EventSequences, users: NDArray[np.int64], time: float) -> "Queries":
+        """Each user is asked about once, when all of that user's events are known.
+
+        What comes next has not happened: the queries have a log of their own, in which a
+        placeholder stands for it. Only its moment means anything; `targets` do not. That log has
+        all users, but events of the given ones only, so it is no larger than what is asked.
+
+        Args:
+            log: of all users.
+            users: (q,) users, ascending, each once.
+            time: Unix seconds of the moment of asking, later than the log.
+        """
+        counts = np.diff(log.offsets)[users]
+        lengths = np.zeros(log.n_users, dtype=np.int64)
+        lengths[users] = counts + 1
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        ends = offsets[users + 1] - 1
+        known = np.ones(offsets[-1], dtype=np.bool_)
+        known[ends] = False
+        begins = np.cumsum(counts) - counts
+        events = np.repeat(log.offsets[users] - begins, counts) + np.arange(counts.sum())
+
+        def with_next(values: NDArray[Any], of_next: float) -> NDArray[Any]:
+            column = np.full(len(known), of_next, dtype=values.dtype)
+            column[known] = values[events]
+            return column
+
+        asked = EventSequences(
+            offsets=offsets,
+            rows=with_next(log.rows, 0),
+            kinds=with_next(log.kinds, EventKind.HIDE),  # nobody's taste, so it ends no run
+            values=with_next(log.values, 0),
+            times=with_next(log.times, time),
+            regions=with_next(log.regions, len(log.region_names)),
+            region_names=(*log.region_names, ""),
+        )
+        return cls(asked, ends, ends)
 
     def __len__(self) -> int:
         return len(self.positions)
