@@ -11,10 +11,13 @@ Numbers without a decimal point must come out the same. One with d decimals may 
 the last of them, or by what the block allows: "```text tolerance=0.03". Training in another
 processor's arithmetic is why a block would.
 
-    python -m tests.unit.docs.pages docs/walkthrough.md    # writes the outputs into the page
+    python -m tests.unit.docs.pages docs/walkthrough.md            # says what differs
+    python -m tests.unit.docs.pages --write docs/walkthrough.md    # writes the outputs into it
 """
 
+import argparse
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -124,12 +127,35 @@ def _stripped(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def main(paths: Sequence[str]) -> None:
-    """Writes the outputs into pages."""
-    for path in map(Path, paths):
+def differences(page: str, name: str) -> list[str]:
+    """Outputs that are not those of the page, each with the line of its block."""
+    return [
+        f"{name}:{block.line}\n{block.output}--- but prints ---\n{printed}"
+        for block, printed in outputs(page, name)
+        if not same(block.output, printed, block.tolerance)
+    ]
+
+
+def main() -> None:
+    """The command of the module's docstring; ends with status 1 where something differs."""
+    parser = argparse.ArgumentParser(description="Runs the Python of pages.")
+    parser.add_argument("--write", action="store_true", help="write the outputs into the pages")
+    parser.add_argument("pages", nargs="+", type=Path)
+    arguments = parser.parse_args()
+    # Threads of linear algebra that wait for one another on a busy machine take ten times as long.
+    # Read when the first block imports numpy.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    found = []
+    for path in arguments.pages:
         page = path.read_text()
-        path.write_text(rewritten(page, [printed for _block, printed in outputs(page, str(path))]))
+        if arguments.write:
+            printed = [text for _block, text in outputs(page, str(path))]
+            path.write_text(rewritten(page, printed))
+        else:
+            found += differences(page, str(path))
+    if found:
+        sys.exit("\n".join(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
