@@ -1,4 +1,4 @@
-"""Training settings: frozen dataclasses, read from TOML, kept in the release manifest."""
+"""Training settings: frozen dataclasses, read from TOML, saved as TOML beside the weights."""
 
 import tomllib
 from collections.abc import Mapping
@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli_w
+
 from models.errors import ReportedError
 from models.evidence import EvidenceConfig
 from models.head import CLICK, OBJECTIVES
 from models.matrix_factorization import ALTERNATING, SOLVERS, FactorizationConfig
+from models.neighbours import METRICS, MISSING
 from training.utility import UtilityWeights
 
 T = TypeVar("T")
@@ -110,11 +113,15 @@ class NeighbourConfig:
         metric: a name in `models.neighbours.METRICS`.
         shrink: strength of shrinkage towards zero, in users in common.
         count: neighbours kept.
+        missing: what a value that nobody gave counts as, a name in `models.neighbours.MISSING`.
+        min_support: fewest users in common.
     """
 
     metric: str = "cosine"
     shrink: float = 20.0
     count: int = 100
+    missing: str = "zero"
+    min_support: int = 1
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,11 @@ class TrainingConfig:
         """Plain values, as the manifest keeps them."""
         return asdict(self)
 
+    def to_toml(self) -> str:
+        """A document that `read_config` reads as an equal configuration."""
+        given = {key: value for key, value in self.to_dict().items() if value is not None}
+        return tomli_w.dumps(given)
+
 
 _SECTIONS: Mapping[str, type[Any]] = {
     "utility": UtilityWeights,
@@ -171,7 +183,8 @@ def read_config(path: Path) -> TrainingConfig:
     """Reads a TOML file with one table a section (`[towers]`, `[factorization]`, ...).
 
     Raises:
-        ConfigError: the file is missing or not TOML, or a key is unknown or of another type.
+        ConfigError: the file is missing or not TOML, a key is unknown or of another type, or a
+            name is not one of those there are.
     """
     try:
         raw = tomllib.loads(path.read_text())
@@ -187,6 +200,8 @@ def read_config(path: Path) -> TrainingConfig:
     for key, name, known in (
         ("objective", config.objective, OBJECTIVES),
         ("factorization.solver", config.factorization.solver, SOLVERS),
+        ("neighbours.metric", config.neighbours.metric, METRICS),
+        ("neighbours.missing", config.neighbours.missing, MISSING),
     ):
         if name not in known:
             raise ConfigError(f"{path}: {key}: {name!r} is not one of {', '.join(known)}")

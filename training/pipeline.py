@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from models import release as files
 from models.neighbours import Neighbours, item_neighbours
@@ -17,12 +18,16 @@ from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
 from training.batch import batch_recommendations
 from training.calibration import Calibration
-from training.config import TrainingConfig
+from training.config import NeighbourConfig, TrainingConfig
 from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
+from training.two_tower import TowerFit
 from training.utility import composite_utility
+
+SETTINGS = "training.toml"
+"""In every release: the configuration it was trained with, ready to be trained with again."""
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +61,8 @@ def train(
     sequences, items = event_sequences(data), item_table(data)
     half_life = choose_half_life(sequences, len(items))
     fit = fit_final(sequences, items, config, half_life, progress)
-    near, utility = config.neighbours, composite_utility(sequences, len(items), config.utility)
-    neighbours = item_neighbours(utility, metric=near.metric, shrink=near.shrink, m=near.count)
+    utility = composite_utility(sequences, len(items), config.utility)
+    neighbours = _neighbours(utility, config.neighbours, _stage(progress, "neighbours"))
     popular = popular_rows(sequences, len(items), half_life)
     stored = batch_recommendations(
         fit.scorer, sequences, items, config.stored_items, _stage(progress, "batch")
@@ -66,6 +71,7 @@ def train(
     with ReleaseWriter(release_root) as writer:
         _write_tables(writer, data, stored)
         _write_models(writer, fit, neighbours, popular)
+        (writer.path / SETTINGS).write_text(_settings(config, fit.towers, half_life))
         return writer.commit(
             cut_off=data.cut_off,
             n_items=len(items),
@@ -84,8 +90,34 @@ def train(
         )
 
 
+def _neighbours(
+    utility: csr_array, config: NeighbourConfig, progress: Callable[[int, int], None]
+) -> Neighbours:
+    progress(0, 1)
+    found = item_neighbours(
+        utility,
+        metric=config.metric,
+        shrink=config.shrink,
+        m=config.count,
+        missing=config.missing,
+        min_support=config.min_support,
+    )
+    progress(1, 1)
+    return found
+
+
 def _reliability(calibration: Calibration) -> list[dict[str, float]]:
     return [asdict(each) for each in calibration.bins]
+
+
+def _settings(config: TrainingConfig, towers: TowerFit, half_life_days: float) -> str:
+    """What was chosen goes into comments: given as settings, it would not be chosen again, and the
+    learning rate, which falls over `towers.passes`, would take another course."""
+    return (
+        f"# Chosen on held-out events: {towers.passes} passes of the towers, {towers.share:g} of "
+        f"the way from their start; popularity over {half_life_days:g} days.\n"
+        f"{config.to_toml()}"
+    )
 
 
 def popular_rows(

@@ -25,8 +25,8 @@ def similar_from_log(
 ) -> pb.SimilarItemsResponse:
     """The nearest items, from all events recorded so far.
 
-    Weights of events, shrinkage and titles are those of the release that serves; without one,
-    defaults. An empty method is the release's, an empty rule "zero".
+    Weights of events, shrinkage, support and titles are those of the release that serves, as are
+    method and rule where empty; without a release, defaults.
 
     Raises:
         StateError: the state holds no event log.
@@ -44,12 +44,13 @@ def similar_from_log(
     config: dict[str, Any] = release.manifest.config if release else {}
     near = NeighbourConfig(**config.get("neighbours", {}))
     weights = UtilityWeights(**config.get("utility", {}))
-    method, missing = method or near.metric, missing or "zero"
+    method, missing = method or near.metric, missing or near.missing
     neighbours = item_neighbours(
         composite_utility(event_sequences(log), len(ids), weights),
         metric=method,
         missing=missing,
         shrink=near.shrink,
+        min_support=near.min_support,
         m=count,
         of=found,
     )

@@ -154,6 +154,23 @@ def test_titles_and_settings_are_those_of_the_release(
     assert [item["title"] for item in answer["items"]] == ["Title 1", "Title 2", "Title 3"]
 
 
+def test_how_missing_values_count_is_the_releases_unless_said(
+    shell: Shell, state: State, closed_port: int
+) -> None:
+    release = write_release(state.releases, items=4)
+    manifest = json.loads((release.path / "release.json").read_text())
+    manifest["config"]["neighbours"] = {"missing": "ignore", "min_support": 3, "shrink": 0.0}
+    (release.path / "release.json").write_text(json.dumps(manifest))
+    engine = open_database(state.database_url)
+    ReleaseRegistry(engine).add(release.release_id, {}, activate_at_start=True)
+    engine.dispose()
+    answer = shell.answer(closed_port, "item-1", "--method", "dot")
+    assert answer["missing"] == "ignore"
+    assert [item["item_id"] for item in answer["items"]] == ["item-0"]  # no other by three users
+    said = shell.answer(closed_port, "item-1", "--method", "dot", "--missing", "zero")
+    assert said["missing"] == "zero"
+
+
 def test_failures_are_one_line(shell: Shell, closed_port: int) -> None:
     assert "UNAVAILABLE" in shell.failure(closed_port, "item-0")
     assert "method: 'nope' is not one of" in shell.failure(

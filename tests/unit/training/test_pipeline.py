@@ -3,17 +3,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from models.history import UserHistory
+from models.neighbours import item_neighbours
 from models.release import Release, ReleaseError
 from models.scorer import TwoTowerScorer
-from training.config import TowerConfig, TrainingConfig
+from training.config import NeighbourConfig, TowerConfig, TrainingConfig, read_config
 from training.data import DataError, InteractionData, merge
-from training.pipeline import train
+from training.pipeline import SETTINGS, train
 from training.readers import read
+from training.sequences import event_sequences
 from training.synthetic import World, write_world
+from training.utility import composite_utility
 
-CONFIG = TrainingConfig(towers=TowerConfig(dimensions=32, passes=1), stored_items=20)
+CONFIG = TrainingConfig(
+    neighbours=NeighbourConfig(missing="ignore", min_support=3),
+    towers=TowerConfig(dimensions=32, passes=1),
+    stored_items=20,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +50,33 @@ def test_a_release_holds_every_part_and_verifies(release: Release, data: Interac
     assert release.manifest.cut_off == data.events["timestamp"].max()
     assert set(release.manifest.metrics) >= {"hr@10", "ndcg@10", "recall@100", "recall@500"}
     assert [path.name for path in release.path.parent.iterdir()] == [release.release_id]
+
+
+def test_the_saved_configuration_builds_the_same_release_again(
+    release: Release, data: InteractionData, tmp_path: Path
+) -> None:
+    saved = read_config(release.path / SETTINGS)
+    assert saved == CONFIG.for_events(len(data.events))
+    again = train(data, saved, tmp_path)
+    assert SETTINGS in again.manifest.sha256
+    tables = {"items.parquet", "users.parquet", "stored.parquet", "two_tower.pt"}
+    for name in again.manifest.sha256.keys() - tables:
+        assert again.manifest.sha256[name] == release.manifest.sha256[name], name
+    weights, other = (
+        torch.load(each.model_path, weights_only=True)["weights"] for each in (release, again)
+    )
+    assert all(torch.equal(weights[name], other[name]) for name in weights)
+
+
+def test_neighbours_are_those_of_the_configured_comparison(
+    release: Release, data: InteractionData
+) -> None:
+    sequences = event_sequences(data)
+    expected = item_neighbours(
+        composite_utility(sequences, len(release.items)), missing="ignore", min_support=3
+    )
+    np.testing.assert_array_equal(release.neighbour_rows, expected.rows)
+    np.testing.assert_array_equal(release.neighbour_scores, expected.scores)
 
 
 def test_stored_lists_hold_unseen_items_best_first_as_the_scorer_ranks_them(
