@@ -50,9 +50,7 @@ def pool_size(count: int) -> int:
 
 def _unit_scale(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scales scores to 0..1; infinite ones go to the ends."""
-    finite = np.isfinite(scores)
-    if not finite.any():
-        return np.zeros(len(scores), np.float32)
-    low, high = scores[finite].min(), scores[finite].max()
+    finite = scores[np.isfinite(scores)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     scaled: NDArray[np.float32] = np.clip((scores - low) / max(high - low, 1e-12), 0, 1)
     return scaled.astype(np.float32)

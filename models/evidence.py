@@ -66,7 +66,7 @@ class ItemToItem:
 
     def score(self, taste: Rows, rows: Rows) -> Scores:
         recent = taste[: self.depth]
-        if not len(recent):
+        if not len(recent) or not len(rows):
             return np.zeros(len(rows), np.float32)
         weights = self.decay ** np.arange(len(recent), dtype=np.float32)
         weights /= weights.sum() * self.scale

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.evidence import Evidence, EvidenceConfig, EvidenceTables, evidence_parts, taste_of
 from models.features import HistoryBatch
-from models.head import Head
+from models.head import Head, ObjectiveError
 from models.history import UserHistory
 from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.neighbours import Neighbours
@@ -64,7 +64,8 @@ class FinalScorer:
 
     def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """(p, r) float32 parts of the scores of r item rows, weighed, as `names`."""
-        return self.weigh(self.towers.score(user, rows), taste_of(user), rows)
+        taste = taste_of(user)[: self.towers.model.schema.history_length]
+        return self.weigh(self.towers.score(user, rows), taste, rows)
 
     def weigh(
         self, logits: NDArray[np.float32], taste: NDArray[np.int32], rows: NDArray[np.int32]
@@ -108,10 +109,10 @@ def release_scorer(release: Release) -> FinalScorer:
     """
     towers = TwoTowerScorer(release)
     weights, raw = release.manifest.weights, release.manifest.head
-    head = Head.from_dict(raw) if raw else None
-    if not weights:
-        return FinalScorer(towers, [], {TOWERS: 1.0}, head)
     try:
+        head = Head.from_dict(raw) if raw else None
+        if not weights:
+            return FinalScorer(towers, [], {TOWERS: 1.0}, head)
         factorization = FactorizationConfig(**release.manifest.config["factorization"])
         config = EvidenceConfig(**release.manifest.config["evidence"])
         tables = EvidenceTables(
@@ -123,5 +124,5 @@ def release_scorer(release: Release) -> FinalScorer:
             popularity=towers.item_vectors[:, PRIOR_COLUMN],
         )
         return FinalScorer(towers, evidence_parts(tables, config), weights, head)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, ObjectiveError) as error:
         raise ReleaseError(f"{release.path}: parts of the final score: {error}") from None

@@ -15,9 +15,9 @@ from training.blend import catalogue_scores, fit_weights
 from training.calibration import Calibration, calibrate
 from training.config import TrainingConfig
 from training.evidence import ease_table, transition_table
-from training.ranks import rank_targets
+from training.ranks import Ranked, rank_targets
 from training.sequences import EventSequences
-from training.splits import before
+from training.splits import Queries, before
 from training.two_tower import TowerFit, fit_towers
 from training.utility import composite_utility
 
@@ -35,7 +35,8 @@ class FinalFit:
         tables: what the other parts read.
         factors: of composite utility; their items are those of `tables`.
         calibration: the head, from the held-out events.
-        validation: metrics on the held-out events, by name of the metric.
+        validation: metrics on the held-out events, by name of the metric; `ece` only where there
+            are some.
     """
 
     scorer: FinalScorer
@@ -71,24 +72,31 @@ def fit_final(
     parts = evidence_parts(known, config.evidence)
     weights = fit_weights(towers.unaware, parts, held_out, _stage(progress, "weights"))
     trial = FinalScorer(towers.unaware, parts, weights)
-    ranked = rank_targets(lambda q: catalogue_scores(trial, q), held_out, len(items))
-    validation = ranked.metrics().named()
+    ranked = _ranked(trial, held_out)
     if ranked.gain() < towers.gain:
-        weights = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
-        validation = towers.chosen
+        fallback = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
+        trial = FinalScorer(towers.unaware, parts, fallback)
+        ranked = _ranked(trial, held_out)
     calibration = calibrate(
-        FinalScorer(towers.unaware, parts, weights),
+        trial,
         before(held_out),
         held_out,
         config.objective,
         config.utility,
         config.factorization.seed,
     )
-    validation = validation | {"ece": calibration.ece}
+    validation = ranked.metrics().named()
+    if calibration.bins:
+        validation["ece"] = calibration.ece
     tables, factors = _tables(log, items, towers.scorer, config, _stage(progress, "evidence"))
     parts = evidence_parts(tables, config.evidence)
-    scorer = FinalScorer(towers.scorer, parts, weights, calibration.head)
+    scorer = FinalScorer(towers.scorer, parts, trial.weights, calibration.head)
     return FinalFit(scorer, towers, tables, factors, calibration, validation)
+
+
+def _ranked(scorer: FinalScorer, held_out: Queries) -> Ranked:
+    n_items = len(scorer.towers.item_vectors)
+    return rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
 
 
 def _tables(
