@@ -15,6 +15,7 @@ from models.diversity import DEFAULT_WEIGHT
 from training.baselines import GRIDS, Baseline
 from training.data import DataError, InteractionData, item_table
 from training.figures import describe
+from training.lift import lift
 from training.progress import show_progress
 from training.protocols import PROTOCOLS, Fold, Split
 from training.ranks import Ranked, rank_targets
@@ -22,9 +23,8 @@ from training.sequences import event_sequences
 from training.tandem_models import SharedFit, TandemModel, TwoTowerModel
 
 
-def candidates_of(data: InteractionData) -> Mapping[str, Sequence[Baseline]]:
+def candidates_of(shared: SharedFit) -> Mapping[str, Sequence[Baseline]]:
     """Every method by its name in reports, with the settings to choose from."""
-    shared = SharedFit(item_table(data))
     return {
         "tandem": [TandemModel(shared, DEFAULT_WEIGHT)],
         "two_tower": [TwoTowerModel(shared)],
@@ -65,11 +65,16 @@ def evaluate(
     Raises:
         DataError: the protocol or a model is unknown, or the log is too small for the protocol.
     """
-    grids, split, n_items = _grids(data, names), _split(data, protocol), len(data.items)
+    shared = SharedFit(item_table(data))
+    grids, split, n_items = _grids(shared, names), _split(data, protocol), len(data.items)
     outcomes: dict[str, Outcome] = {}
+    taken_apart: dict[str, Any] = {}
     with show_progress() as progress:
         for name, grid in grids.items():
             outcomes[name] = _try(grid, split, n_items, partial(progress, name))
+        if "tandem" in outcomes:
+            fit = shared.of(split.test.train)  # trained already
+            taken_apart = lift(fit, shared.config, shared.items, split.test, progress)
     queries = split.test.queries
     ranked = {name: outcome.ranked for name, outcome in outcomes.items()}
     described = describe(ranked, split.test, _genres(data))
@@ -87,6 +92,7 @@ def evaluate(
             "train_events": len(split.test.train),
         },
         **described,
+        **taken_apart,
         "settings": {name: outcome.setting for name, outcome in outcomes.items()},
         "validation": {
             name: list(outcome.validation)
@@ -102,8 +108,8 @@ def measure(method: Baseline, fold: Fold, n_items: int) -> Ranked:
     return rank_targets(method.fit(fold.train, n_items).score, fold.queries, n_items)
 
 
-def _grids(data: InteractionData, names: Sequence[str] | None) -> Mapping[str, Sequence[Baseline]]:
-    known = candidates_of(data)
+def _grids(shared: SharedFit, names: Sequence[str] | None) -> Mapping[str, Sequence[Baseline]]:
+    known = candidates_of(shared)
     if names is None:
         return known
     for name in names:

@@ -50,6 +50,22 @@ def table(document: Document) -> tuple[list[str], list[list[Cell]]]:
     return columns, rows
 
 
+def lift_tables(document: Document) -> dict[str, tuple[list[str], list[list[Cell]]]]:
+    """Columns and rows by caption: what each part of the final score, and each candidate source,
+    reaches alone and adds to the others. Nothing where the final score was not measured."""
+    if "parts" not in document:
+        return {}
+    scope = f"on {document['lift_questions']} questions"
+    return {
+        f"Parts of the final score, {scope}": _lift(
+            "part", document["parts"], ("ndcg@10", "recall@100", "recall@500"), ("weight",)
+        ),
+        f"Candidate sources, {scope}": _lift(
+            "source", document["sources"], ("recall@100", "recall@500")
+        ),
+    }
+
+
 def page(document: Document) -> str:
     """One HTML document, all within; every text of the log or a model is escaped."""
     title = f"Evaluation: {document['protocol']}"
@@ -64,6 +80,7 @@ def page(document: Document) -> str:
         drawn,
         "<h2>Beyond accuracy</h2>",
         _table(*_beyond(document)),
+        *_taken_apart(document),
         "<h2>Settings</h2>",
         "<p>Chosen by nDCG@10 on validation, which lies before the test, then fitted again on "
         "all that the test may know.</p>",
@@ -105,6 +122,36 @@ def _beyond(document: Document) -> tuple[list[str], list[list[Cell]]]:
         row.append(figures.get("ild@10", _NOTHING))
         rows.append([name, *row, *(f"{seconds[part]:.1f}" for part in ("choose", "fit", "score"))])
     return columns, rows
+
+
+def _lift(
+    kind: str, figures: Mapping[str, Any], metrics: Sequence[str], more: Sequence[str] = ()
+) -> tuple[list[str], list[list[Cell]]]:
+    columns = [kind, *more, *(f"{metric} alone" for metric in metrics)]
+    columns += [f"adds to {metric}" for metric in metrics]
+    everything = figures["all"]
+    rows: list[list[Cell]] = []
+    for name, each in figures.items():
+        if name != "all":
+            row: list[Cell] = [name, *(each[key] for key in more)]
+            row += [each["alone"][metric] for metric in metrics]
+            added = (everything[metric] - each["without"][metric] for metric in metrics)
+            rows.append([*row, *(f"{value:+.4f}" for value in added)])
+    together = [everything[metric] for metric in metrics]
+    rows.append(["all", *(_NOTHING for _ in more), *together, *(_NOTHING for _ in metrics)])
+    return columns, rows
+
+
+def _taken_apart(document: Document) -> list[str]:
+    tables = lift_tables(document)
+    if not tables:
+        return []
+    return [
+        "<h2>What each part and each source adds</h2>",
+        "<p>What something adds is the figure of all less that of all others, whose weights stay "
+        "as they are. Lists are not made diverse here.</p>",
+        *(f"<p>{escape(caption)}</p>{_table(*each)}" for caption, each in tables.items()),
+    ]
 
 
 def _settings(document: Document) -> str:

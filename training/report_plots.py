@@ -39,6 +39,8 @@ def plots(document: Mapping[str, Any]) -> dict[str, str]:
             f"nDCG@10 by popularity of the target ({_best(models)})": _cohorts(models, "target"),
             "nDCG@10 against coverage@10": _coverage(models),
         }
+        if "sources" in document:
+            drawn["Recall of candidate sources, alone and together"] = _sources(document["sources"])
         return {
             caption: _svg(figure, f"plot{number}")
             for number, (caption, figure) in zip(count(1), drawn.items(), strict=False)
@@ -104,6 +106,24 @@ def _coverage(models: Models) -> Figure:
     axes.set_ylabel("nDCG@10")
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+    return figure
+
+
+def _sources(sources: Mapping[str, Any]) -> Figure:
+    """What a source adds is the way from its mark to the line."""
+    names = [name for name in sources if name != "all"]
+    figure = Figure(figsize=(7, 0.9 + 0.3 * len(names)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, metric in zip(panels, ("recall@100", "recall@500"), strict=True):
+        alone = [sources[name]["alone"][metric] for name in names]
+        without = [sources[name]["without"][metric] for name in names]
+        axes.barh(range(len(names)), alone, color="tab:blue", alpha=0.6, label="alone")
+        axes.plot(without, range(len(names)), "D", color="tab:orange", label="all others")
+        axes.axvline(sources["all"][metric], color="black", linewidth=1, label="all")
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xlabel(metric)
+    panels[0].invert_yaxis()
+    panels[0].legend(frameon=False, fontsize=8)
     return figure
 
 

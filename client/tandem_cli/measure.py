@@ -1,6 +1,8 @@
 """`tandem evaluate` and `tandem bench`: quality and speed, each in a state of its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,7 @@ from tandem_cli.output import print_json, print_table
 @data_option(required=True)
 @click.option("--protocol", default="leave-last-out", show_default=True, help="How to cut the log.")
 @click.option("--models", help="Names of models to compare, with commas between; else all.")
+@click.option("--served", is_flag=True, help="Also start a system on the known events, and ask it.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -19,22 +22,44 @@ from tandem_cli.output import print_json, print_table
 )
 @json_option
 def evaluate(
-    data: Path, protocol: str, models: str | None, report: Path | None, as_json: bool
+    data: Path,
+    protocol: str,
+    models: str | None,
+    served: bool,
+    report: Path | None,
+    as_json: bool,
 ) -> None:
     """Compares models on a log, over the full catalogue."""
     from training.evaluate import evaluate as run
     from training.readers import read
-    from training.report import page, table
+    from training.report import lift_tables, page, table
 
     if report and not report.parent.is_dir():  # rather now than after the measurement
         raise click.BadParameter(f"{report.parent} is not a folder", param_hint="--report")
     names = models.split(",") if models else None
-    found = run(read(data), protocol, names)
+    log = read(data)
+    found = run(log, protocol, names)
+    if served:
+        from bench.served import run as run_served
+
+        found["served"] = run_served(log, protocol)
     if report:
         report.write_text(page(found), encoding="utf-8")
     if as_json:
         return print_json(found)
     print_table(*table(found), f"{found['protocol']}, {found['users']} users")
+    if served:
+        print_table(*_served(found["served"]))
+    for caption, (columns, rows) in lift_tables(found).items():
+        print_table(columns, rows, caption)
+
+
+def _served(figures: Mapping[str, Any]) -> tuple[list[str], list[list[Any]], str]:
+    """Columns, row and caption of what only a running system has."""
+    names = ["retrieval_recall@100", "retrieval_recall@500", "ndcg@10", "ndcg_offline", "failed"]
+    levels = ", ".join(f"{count} {level}" for level, count in figures["levels"].items())
+    asked = f"{figures['questions']} questions{', drawn from more' if figures['sampled'] else ''}"
+    return names, [[figures[name] for name in names]], f"served: {asked}; {levels}"
 
 
 @click.command()

@@ -1,14 +1,52 @@
 """One request as the candidate sources see it."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import taste_mask
 from models.history import UserHistory
-from services.retrieval.loaded import LoadedRelease
+from models.matrix_factorization import FoldIn
+from services.retrieval.loaded import UserTower
 from services.retrieval.vectors import Found
+
+Rows = NDArray[np.int32]
+Scores = NDArray[np.float32]
+
+
+class SourceTables(Protocol):
+    """The tables that sources read; each as `models.release.Release` describes it."""
+
+    @property
+    def transition_rows(self) -> Rows: ...
+    @property
+    def transition_scores(self) -> Scores: ...
+    @property
+    def ease_rows(self) -> Rows: ...
+    @property
+    def ease_scores(self) -> Scores: ...
+    @property
+    def neighbour_rows(self) -> Rows: ...
+    @property
+    def neighbour_scores(self) -> Scores: ...
+    @property
+    def popular_rows(self) -> Rows: ...
+
+
+class Searched(Protocol):
+    """What sources search: a `LoadedRelease`, or what training found and has not written."""
+
+    @property
+    def release(self) -> SourceTables: ...
+    @property
+    def release_id(self) -> str: ...
+    @property
+    def tower(self) -> UserTower: ...
+    @property
+    def fold_in(self) -> FoldIn: ...
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +62,7 @@ class Query:
         seconds: time a source has.
     """
 
-    loaded: LoadedRelease
+    loaded: Searched
     user: UserHistory
     count: int
     excluded: NDArray[np.bool_]

@@ -6,11 +6,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.release import Release
-from services.retrieval.query import Query
+from services.retrieval.query import Query, SourceTables
 from services.retrieval.vectors import Found, Space, VectorIndex
 
-Table = Callable[[Release], tuple[NDArray[np.int32], NDArray[np.float32]]]
+Table = Callable[[SourceTables], tuple[NDArray[np.int32], NDArray[np.float32]]]
 
 
 class Source(Protocol):
@@ -98,17 +97,17 @@ class ItemToItemSource:
         return query.allowed(Found.best(rows.astype(np.int32), totals))
 
 
-def transition_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def transition_table(release: SourceTables) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """What follows each item."""
     return release.transition_rows, release.transition_scores
 
 
-def ease_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def ease_table(release: SourceTables) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """What each item speaks for, by EASE."""
     return release.ease_rows, release.ease_scores
 
 
-def neighbour_table(release: Release) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def neighbour_table(release: SourceTables) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """What each item is like."""
     return release.neighbour_rows, release.neighbour_scores
 
