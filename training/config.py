@@ -13,6 +13,7 @@ from models.evidence import EvidenceConfig
 from models.head import CLICK, OBJECTIVES
 from models.matrix_factorization import ALTERNATING, SOLVERS, FactorizationConfig
 from models.neighbours import METRICS, MISSING
+from training.baselines import GRIDS
 from training.utility import UtilityWeights
 
 T = TypeVar("T")
@@ -21,6 +22,11 @@ T = TypeVar("T")
 class ConfigError(ReportedError):
     """A training configuration that cannot be used; the text names file and key."""
 
+
+TANDEM = "tandem"
+TWO_TOWER = "two_tower"
+STORED_METHODS = (TANDEM, TWO_TOWER, *GRIDS)
+"""What can make the batch recommendations: the final score, the towers alone, known methods."""
 
 IMPLICIT_FACTORS = FactorizationConfig(
     solver=ALTERNATING,
@@ -138,6 +144,7 @@ class TrainingConfig:
             the utility they brought).
         towers: None takes the defaults for the log's size.
         stored_items: batch recommendations a user.
+        stored_method: what makes them, a name in `STORED_METHODS`.
         threads: of linear algebra; None leaves torch's default.
     """
 
@@ -149,11 +156,21 @@ class TrainingConfig:
     objective: str = CLICK
     towers: TowerConfig | None = None
     stored_items: int = 100
+    stored_method: str = TANDEM
     threads: int | None = None
 
     def with_objective(self, name: str) -> "TrainingConfig":
         """The same settings for another objective."""
         return replace(self, objective=name)
+
+    def with_stored_method(self, name: str) -> "TrainingConfig":
+        """The same settings with batch recommendations by another method.
+
+        Raises:
+            ConfigError: there is no such method.
+        """
+        check_stored_method(name)
+        return replace(self, stored_method=name)
 
     def for_events(self, n_events: int) -> "TrainingConfig":
         """The same settings with every default filled in."""
@@ -167,6 +184,16 @@ class TrainingConfig:
         """A document that `read_config` reads as an equal configuration."""
         given = {key: value for key, value in self.to_dict().items() if value is not None}
         return tomli_w.dumps(given)
+
+
+def check_stored_method(name: str) -> None:
+    """Passes the names in `STORED_METHODS`.
+
+    Raises:
+        ConfigError: any other.
+    """
+    if name not in STORED_METHODS:
+        raise ConfigError(f"stored_method: {name!r} is not one of {', '.join(STORED_METHODS)}")
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
@@ -199,6 +226,7 @@ def read_config(path: Path) -> TrainingConfig:
     config = _build(TrainingConfig, values, str(path))
     for key, name, known in (
         ("objective", config.objective, OBJECTIVES),
+        ("stored_method", config.stored_method, STORED_METHODS),
         ("factorization.solver", config.factorization.solver, SOLVERS),
         ("neighbours.metric", config.neighbours.metric, METRICS),
         ("neighbours.missing", config.neighbours.missing, MISSING),

@@ -8,6 +8,7 @@ from services.common.database import open_database
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
+from training.batch import read_lists
 from training.config import TrainingConfig
 from training.data import InteractionData, assemble
 from training.pipeline import train
@@ -40,17 +41,7 @@ def train_from_log(
         everything = assemble(log.read_frame(), data.items, data.users, data.skipped)
         with show_progress() as progress:
             release = train(everything, config or TrainingConfig(), release_root, progress)
-        stored = release.stored()
-        item_ids = release.items.ids
-        StoredRecommendations(engine).write(
-            release.release_id,
-            (
-                (str(user), item_ids[rows].tolist(), scores)
-                for user, rows, scores in zip(
-                    stored["user_id"], stored["rows"], stored["scores"], strict=True
-                )
-            ),
-        )
+        StoredRecommendations(engine).write(release.release_id, read_lists(release))
         ReleaseRegistry(engine).add(
             release.release_id, release.manifest.metrics, activate_at_start=activate_at_start
         )

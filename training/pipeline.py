@@ -16,11 +16,13 @@ from models.neighbours import Neighbours, item_neighbours
 from models.popularity import popularity
 from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
-from training.batch import batch_recommendations
+from training import plots
+from training.batch import batch_recommendations, write_lists
 from training.calibration import Calibration
-from training.config import NeighbourConfig, TrainingConfig
+from training.config import NeighbourConfig, TrainingConfig, check_stored_method
 from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
+from training.plots import plot_reliability, plot_towers
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
 from training.two_tower import TowerFit
@@ -52,9 +54,11 @@ def train(
 
     Raises:
         DataError: the log holds no event.
+        ConfigError: there is no such method of batch recommendations.
     """
     if data.events.empty:
         raise DataError("events", "there is nothing to learn from")
+    check_stored_method(config.stored_method)  # before the hours, not after
     config = config.for_events(len(data.events))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -64,13 +68,19 @@ def train(
     utility = composite_utility(sequences, len(items), config.utility)
     neighbours = _neighbours(utility, config.neighbours, _stage(progress, "neighbours"))
     popular = popular_rows(sequences, len(items), half_life)
-    stored = batch_recommendations(
-        fit.scorer, sequences, items, config.stored_items, _stage(progress, "batch")
+    lists = batch_recommendations(
+        fit.scorer,
+        sequences,
+        items,
+        config.stored_items,
+        _stage(progress, "batch"),
+        config.stored_method,
     )
-    stored.insert(0, "user_id", data.users["user_id"].to_numpy(dtype=object)[stored.pop("user")])
     with ReleaseWriter(release_root) as writer:
-        _write_tables(writer, data, stored)
+        _write_tables(writer, data)
+        write_lists(writer.path / files.STORED, lists, data.users["user_id"].to_numpy(dtype=object))
         _write_models(writer, fit, neighbours, popular)
+        _write_plots(writer, fit)
         (writer.path / SETTINGS).write_text(_settings(config, fit.towers, half_life))
         return writer.commit(
             cut_off=data.cut_off,
@@ -134,15 +144,22 @@ def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
     return lambda done, of: progress(name, done, of)
 
 
-def _write_tables(writer: ReleaseWriter, data: InteractionData, stored: pd.DataFrame) -> None:
+def _write_tables(writer: ReleaseWriter, data: InteractionData) -> None:
     writer.table(files.ITEMS, _with_lists(data.items, "genres"))
     writer.table(files.USERS, _with_lists(data.users, "friends"))
-    writer.table(files.STORED, stored)
 
 
 def _with_lists(table: pd.DataFrame, column: str) -> pd.DataFrame:
     lists = pd.Series([list(values) for values in table[column]], index=table.index)
     return table.assign(**{column: lists})
+
+
+def _write_plots(writer: ReleaseWriter, fit: FinalFit) -> None:
+    towers = fit.towers
+    plot_reliability(fit.calibration, writer.path / plots.RELIABILITY)
+    plot_towers(
+        towers.validation, towers.passes, towers.share, towers.chosen, writer.path / plots.TOWERS
+    )
 
 
 def _write_models(

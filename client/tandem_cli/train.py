@@ -9,8 +9,9 @@ from deploy.local.system import System
 from models.head import OBJECTIVES
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
-from training.config import TrainingConfig, read_config
+from training.config import STORED_METHODS, TrainingConfig, read_config
 from training.job import train_from_log
+from training.plots import RELEASE_PLOTS
 from training.readers import read
 
 
@@ -33,6 +34,12 @@ from training.readers import read
     type=click.Choice(OBJECTIVES),
     help="What scores predict: the probability of a click (default), or a utility of 0 to 15.",
 )
+@click.option(
+    "--batch-method",
+    type=click.Choice(STORED_METHODS),
+    help="What makes the batch recommendations: the final score (default), the towers alone, or a "
+    "method that `evaluate` compares with.",
+)
 @click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
 @state_option
 @port_option
@@ -42,6 +49,7 @@ def train(
     also: tuple[Path, ...],
     config_file: Path | None,
     objective: str | None,
+    batch_method: str | None,
     no_activate: bool,
     state: State,
     port: int | None,
@@ -51,6 +59,8 @@ def train(
     config = read_config(config_file) if config_file else TrainingConfig()
     if objective:
         config = config.with_objective(objective)
+    if batch_method:
+        config = config.with_stored_method(batch_method)
     log = read(data, also)  # before the state is touched
     state.create()
     release = train_from_log(
@@ -65,6 +75,7 @@ def train(
         with connect(state, port) as client:
             client.activate_release(release.release_id)
     manifest = release.manifest
+    plots = [str(release.path / name) for name in RELEASE_PLOTS]
     if as_json:
         return print_json(
             {
@@ -72,6 +83,7 @@ def train(
                 "activated": activated,
                 "created_at": manifest.created_at,
                 "metrics": manifest.metrics,
+                "plots": plots,
             }
         )
     print_table(
@@ -80,3 +92,5 @@ def train(
         f"release {manifest.release_id}: {manifest.n_events} events, {manifest.n_users} users, "
         f"{manifest.n_items} items",
     )
+    for path in plots:
+        click.echo(path)

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from models.head import OBJECTIVES
 from models.matrix_factorization import SOLVERS
 from models.neighbours import METRICS, MISSING
-from training.config import ConfigError, TowerConfig, TrainingConfig, read_config
+from training.config import STORED_METHODS, ConfigError, TowerConfig, TrainingConfig, read_config
 
-_NAMES = {"objective": OBJECTIVES, "solver": SOLVERS, "metric": tuple(METRICS), "missing": MISSING}
+_NAMES = {
+    "objective": OBJECTIVES,
+    "solver": SOLVERS,
+    "metric": tuple(METRICS),
+    "missing": MISSING,
+    "stored_method": STORED_METHODS,
+}
 _LISTS = {"decays": st.lists(st.floats(allow_nan=False)).map(tuple)}
 
 

@@ -12,6 +12,7 @@ from models.scorer import TwoTowerScorer
 from training.config import NeighbourConfig, TowerConfig, TrainingConfig, read_config
 from training.data import DataError, InteractionData, merge
 from training.pipeline import SETTINGS, train
+from training.plots import RELEASE_PLOTS
 from training.readers import read
 from training.sequences import event_sequences
 from training.synthetic import World, write_world
@@ -49,6 +50,7 @@ def test_a_release_holds_every_part_and_verifies(release: Release, data: Interac
     assert sorted(release.popular_rows.tolist()) == list(range(n))
     assert release.manifest.cut_off == data.events["timestamp"].max()
     assert set(release.manifest.metrics) >= {"hr@10", "ndcg@10", "recall@100", "recall@500"}
+    assert set(RELEASE_PLOTS) <= release.manifest.sha256.keys()
     assert [path.name for path in release.path.parent.iterdir()] == [release.release_id]
 
 
