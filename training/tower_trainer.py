@@ -1,7 +1,8 @@
 """One training run of the two towers over one log."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,6 +88,26 @@ class TowerTrainer:
                 self._loss(batch).backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
                 progress(done + 1, self._steps_a_pass)
+
+    def state(self) -> dict[str, Any]:
+        """All that passes change or are measured against; the next pass changes it in place."""
+        return {
+            "model": self._model.state_dict(),
+            "start_tables": self._start_tables,
+            "optimizer": self._optimizer.state_dict(),
+            "rng": self._rng.bit_generator.state,
+            "generator": self._generator.get_state(),
+            "step": self._step,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from another trainer's `state`, of equal arguments, as that one would have."""
+        self._model.load_state_dict(state["model"])
+        self._start_tables = list(state["start_tables"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rng.bit_generator.state = state["rng"]
+        self._generator.set_state(state["generator"])
+        self._step = state["step"]
 
     @torch.no_grad()
     def snapshot(self, share: float = 1.0) -> TowerScorer:

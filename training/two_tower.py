@@ -1,13 +1,18 @@
 """Trains the two towers: choose the number of passes on held-out events, then use everything."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from models.release import Items
 from models.scorer import TowerScorer
+from training.checkpoints import checkpoints_of
 from training.config import TrainingConfig
 from training.ranks import rank_targets
 from training.sequences import EventSequences
@@ -59,6 +64,7 @@ def fit_towers(
     config: TrainingConfig,
     half_life_days: float,
     progress: Progress = silent,
+    checkpoints: Path | None = None,
 ) -> TowerFit:
     """Chooses the number of passes on users' last events, then trains on the whole log.
 
@@ -67,17 +73,30 @@ def fit_towers(
         items: the catalogue.
         config: with its defaults filled in.
         half_life_days: of the popularity that users without history are served.
+        progress: watches the steps; passes that a checkpoint spares are never reported.
+        checkpoints: folder where every finished pass leaves all that the next one needs, and where
+            a run on the same log with the same settings picks up what a killed one left; None
+            keeps nothing.
     """
+    kept = (
+        None
+        if checkpoints is None
+        else checkpoints_of(checkpoints, log, items, config, half_life_days)
+    )
     towers = config.for_events(len(log)).towers
     assert towers is not None
     held_out = last_new_events(log, _MOST_HELD_OUT, towers.seed, _events_a_user(log))
     trainer = TowerTrainer(before(held_out), items, config, half_life_days)
     total = (2 if towers.refit else 1) * towers.passes
-    start = _Trial(0, 0.0, trainer.snapshot(), held_out)
-    best = start
-    usual = start.gain
-    validation = [start.metrics]
-    for done in range(1, towers.passes + 1):
+    best = _Trial(0, 0.0, trainer.snapshot(), held_out)
+    usual = best.gain
+    validation = [best.metrics]
+    first = 1
+    if kept and (saved := kept.load("trial")):
+        trainer.load_state(saved["trainer"])
+        best = _Trial.load_state(saved["best"], best.scorer, held_out)
+        usual, validation, first = saved["usual"], saved["validation"], saved["passes"] + 1
+    for done in range(first, towers.passes + 1):
         trainer.one_pass(_shifted(progress, done - 1, total))
         trial = _Trial(done, _USUAL_SHARE, trainer.snapshot(_USUAL_SHARE), held_out)
         validation.append(trial.metrics)
@@ -85,11 +104,20 @@ def fit_towers(
             usual = trial.gain
             others = [_Trial(done, share, trainer.snapshot(share), held_out) for share in _SHARES]
             best = max([trial, *others], key=lambda each: each.gain)
+        if kept:
+            state = {"passes": done, "usual": usual, "validation": validation}
+            kept.save("trial", state | {"trainer": trainer.state(), "best": best.state()})
     scorer = best.scorer
-    if towers.refit or best is start:
+    if towers.refit or best.passes == 0:
         final = TowerTrainer(log, items, config, half_life_days)
-        for done in range(best.passes):
-            final.one_pass(_shifted(progress, towers.passes + done, total))
+        first = 1
+        if kept and (saved := kept.load("final")):
+            final.load_state(saved["trainer"])
+            first = saved["passes"] + 1
+        for done in range(first, best.passes + 1):
+            final.one_pass(_shifted(progress, towers.passes + done - 1, total))
+            if kept:
+                kept.save("final", {"passes": done, "trainer": final.state()})
         scorer = final.snapshot(best.share)
     return TowerFit(
         scorer,
@@ -120,6 +148,23 @@ class _Trial:
         ranked = rank_targets(lambda q: catalogue_scores(scorer, q), held_out, n_items)
         self.metrics = ranked.metrics().named()
         self.gain = ranked.gain()
+
+    def state(self) -> dict[str, Any]:
+        """What `load_state` needs."""
+        return {
+            "passes": self.passes,
+            "share": self.share,
+            "model": self.scorer.model.state_dict(),
+            "item_vectors": torch.from_numpy(self.scorer.item_vectors),
+        }
+
+    @classmethod
+    def load_state(cls, state: Mapping[str, Any], like: TowerScorer, held_out: Queries) -> "_Trial":
+        """The trial that gave this state; `like` is a model of the same layout."""
+        model = copy.deepcopy(like.model)
+        model.load_state_dict(state["model"])
+        scorer = TowerScorer(model, like.encoder, state["item_vectors"].numpy())
+        return cls(state["passes"], state["share"], scorer, held_out)
 
 
 def catalogue_scores(scorer: TowerScorer, queries: Queries) -> NDArray[np.float32]:
