@@ -1,0 +1,224 @@
+"""Quality as served: `tandem evaluate --served`.
+
+Learns from what lies before a test, starts a system on it in a temporary state, and asks that
+system, over gRPC, what the test's users will do next.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from bench.asking import (
+    Answers,
+    Question,
+    Rows,
+    Running,
+    Step,
+    ask,
+    recording_steps,
+    steps,
+)
+from bench.temporary import start, temporary_state
+from deploy.local.state import State
+from models.final_score import release_scorer
+from models.release import Release
+from services.orchestrator.settings import OrchestratorSettings
+from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem_client import EventKind, event
+from training.data import EVENT_COLUMNS, DataError, InteractionData, assemble
+from training.job import train_from_log
+from training.metrics import TOP
+from training.progress import show_progress
+from training.protocols import PROTOCOLS
+from training.ranks import MISSED, Ranked, rank_targets
+from training.sequences import EventSequences, event_sequences
+from training.splits import Queries
+from training.tandem_models import FittedTandem
+
+MOST_QUESTIONS = 2_000
+"""Questions asked; of more, as many at even distances in time."""
+
+_console = Console(stderr=True)
+
+
+def run(data: InteractionData, protocol: str) -> dict[str, Any]:
+    """Measures what a system serves.
+
+    Args:
+        data: the log.
+        protocol: a name of `training.protocols.PROTOCOLS`.
+
+    Returns:
+        The part `served` of the document in docs/evaluation.md.
+
+    Raises:
+        DataError: the protocol is unknown, or the log is too small for it.
+        StateError: the system does not come up.
+        AskingError: it does not answer in time.
+    """
+    if protocol not in PROTOCOLS:
+        raise DataError("evaluate", f"protocol {protocol!r} is not one of {', '.join(PROTOCOLS)}")
+    test = PROTOCOLS[protocol](event_sequences(data)).test
+    if not len(test.train) or not len(test.queries):
+        raise DataError("evaluate", f"{protocol} finds no event to predict")
+    asked = thinned(test.queries, MOST_QUESTIONS)
+    walk = _recording if protocol == "stream" else _asking
+    with temporary_state("tandem-evaluate-") as state:
+        # As the orchestrator reads them: from the same environment.
+        settings = OrchestratorSettings(
+            release_root=state.releases, database_url=state.database_url
+        )
+        began = perf_counter()
+        release = train_from_log(
+            events_of(test.train, data),
+            database_url=state.database_url,
+            release_root=state.releases,
+            activate_at_start=True,
+        )
+        trained = perf_counter()
+        with _console.status("starting") as shown:
+            start(state, lambda names: shown.update(f"waiting for {', '.join(names)}"))
+        started = perf_counter()
+        with show_progress() as progress:
+            answers = asyncio.run(
+                ask(
+                    _running(state, release, settings),
+                    walk(test.queries, asked, data),
+                    len(asked.questions()[0]),
+                    partial(progress, "asking"),
+                )
+            )
+        answered = perf_counter()
+        exact = _exact(release, settings.diversity_weight, asked)
+    return {
+        **figures(answers, asked, len(data.items)),
+        "ndcg_offline": exact.metrics().ndcg,
+        "questions": len(asked.questions()[0]),
+        "sampled": len(asked) < len(test.queries),
+        "levels": dict(answers.levels),
+        "requests": answers.requests,
+        "failed": answers.failed,
+        "refused_events": answers.refused,
+        "seconds": {
+            "train": trained - began,
+            "start": started - trained,
+            "ask": answered - started,
+        },
+    }
+
+
+def figures(answers: Answers, asked: Queries, n_items: int) -> dict[str, float]:
+    """Metrics of what came back: the first ten, the deep lists, the candidates."""
+    first, deep, proposed = (
+        ranked(lists, asked, n_items).metrics()
+        for lists in (answers.slates, answers.deep, answers.candidates)
+    )
+    return {
+        "hr@10": first.hr,
+        "ndcg@10": first.ndcg,
+        "recall@100": deep.recall_100,
+        "recall@500": deep.recall_500,
+        "coverage@10": first.coverage,
+        "retrieval_recall@100": proposed.recall_100,
+        "retrieval_recall@500": proposed.recall_500,
+    }
+
+
+def ranked(lists: Sequence[Rows], asked: Queries, n_items: int) -> Ranked:
+    """Lists, one a question, best first, as the metrics take them; what a list lacks is missed."""
+    _asked, questions = asked.questions()
+    places = [{int(row): place for place, row in enumerate(each)} for each in lists]
+    ranks = [
+        places[question].get(int(target), MISSED)
+        for question, target in zip(questions, asked.targets, strict=True)
+    ]
+    shown = np.full((len(lists), min(TOP, n_items)), -1, np.int32)
+    for row, each in zip(shown, lists, strict=True):
+        row[: len(each)] = each[: len(row)]
+    return Ranked(np.array(ranks, np.int64), shown, n_items, questions)
+
+
+def thinned(queries: Queries, most: int) -> Queries:
+    """All queries of at most `most` questions, at even distances in the order of their times."""
+    asked, question = queries.questions()
+    if len(asked) <= most:
+        return queries
+    order = np.argsort(asked.times, kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]
+    return queries.take(np.flatnonzero(np.isin(question, chosen)))
+
+
+def events_of(log: EventSequences, data: InteractionData) -> InteractionData:
+    """Some events of a log as a log of their own, with all of its items and users."""
+    columns = (
+        pd.Categorical.from_codes(log.users, pd.Index(data.users["user_id"])),
+        pd.Categorical.from_codes(log.rows, pd.Index(data.items["item_id"])),
+        log.kinds,
+        log.values,
+        log.times,
+        np.array(log.region_names, object)[log.regions],
+    )
+    frame = pd.DataFrame(dict(zip(EVENT_COLUMNS, columns, strict=True)))
+    return assemble(frame, data.items, data.users, data.skipped)
+
+
+def _asking(_all: Queries, asked: Queries, data: InteractionData) -> Iterator[Step]:
+    return steps(_questions(asked, data))
+
+
+def _recording(all_events: Queries, asked: Queries, data: InteractionData) -> Iterator[Step]:
+    """Asks for some of the events; records all of them, in the order of their times."""
+    question_of = dict(zip(asked.positions.tolist(), _questions(asked, data), strict=True))
+    log, positions = all_events.log, all_events.positions
+    ordered = positions[np.argsort(log.times[positions], kind="stable")].tolist()
+    events = [_event(log, position, data) for position in ordered]
+    return recording_steps(events, [question_of.get(position) for position in ordered])
+
+
+def _questions(asked: Queries, data: InteractionData) -> list[Question]:
+    """In the order of `Queries.questions`."""
+    questions, _ = asked.questions()
+    user_ids, log = data.users["user_id"].to_numpy(dtype=object), asked.log
+    regions = log.regions[questions.ends]
+    return [
+        Question(place, str(user_ids[user]), time, log.region_names[region])
+        for place, (user, time, region) in enumerate(
+            zip(questions.users, questions.times.tolist(), regions, strict=True)
+        )
+    ]
+
+
+def _event(log: EventSequences, position: int, data: InteractionData) -> pb.Event:
+    user = int(np.searchsorted(log.offsets, position, side="right")) - 1
+    return event(
+        str(data.users["user_id"].iat[user]),
+        str(data.items["item_id"].iat[int(log.rows[position])]),
+        cast(EventKind, int(log.kinds[position])),
+        value=float(log.values[position]),
+        at=float(log.times[position]),
+        region=log.region_names[log.regions[position]],
+        event_id=f"test-{position}",
+    )
+
+
+def _running(state: State, release: Release, settings: OrchestratorSettings) -> Running:
+    ports = state.ports()
+    return Running(
+        orchestrator=f"127.0.0.1:{ports.orchestrator}",
+        features=f"127.0.0.1:{ports.features}",
+        retrieval=f"127.0.0.1:{ports.retrieval}",
+        release=release,
+        candidates=settings.candidates,
+    )
+
+
+def _exact(release: Release, diversity: float, asked: Queries) -> Ranked:
+    """The release without services: every item scored, a first ten made diverse as in serving."""
+    fitted = FittedTandem(release_scorer(release), diversity)
+    return rank_targets(fitted.score, asked, len(release.items))
