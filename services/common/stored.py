@@ -1,8 +1,21 @@
 """Batch recommendations: one ranked list a user and release, written once, read at any time."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
-from sqlalchemy import JSON, Column, Engine, String, Table, delete, insert, select
+from sqlalchemy import (
+    JSON,
+    Column,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.schema import CreateTable, DropTable
 
 from services.common.database import metadata
 
@@ -13,6 +26,15 @@ _stored = Table(
     Column("user_id", String(128), primary_key=True),
     Column("item_ids", JSON, nullable=False),
     Column("scores", JSON, nullable=False),
+)
+
+_staged = Table(
+    "staged_recommendations",
+    MetaData(),
+    Column("user_id", String(128), primary_key=True),
+    Column("item_ids", JSON, nullable=False),
+    Column("scores", JSON, nullable=False),
+    prefixes=["TEMPORARY"],
 )
 
 _CHUNK = 2_000  # users an INSERT
@@ -30,32 +52,33 @@ class StoredRecommendations:
         """Replaces all lists of a release by `(user_id, item_ids, scores)`, best first.
 
         In one transaction: when `lists` or the database fails, what was stored before still is,
-        and readers see the old lists until all new ones are there. SQLite has one writer at a
-        time, so `lists` should be ready to be read, not to be computed.
+        and readers see the old lists until all new ones are there. They are gathered in a
+        temporary table, so that SQLite, which has one writer at a time, is closed to live events
+        only while the table is copied.
 
         Returns:
             The number of users written.
         """
         written = 0
+        columns = ["user_id", "item_ids", "scores"]
         with self._engine.begin() as db:
-            db.execute(delete(_stored).where(_stored.c.release_id == release_id))
-            chunk: list[dict[str, object]] = []
-            for user_id, item_ids, scores in lists:
-                chunk.append(
-                    {
-                        "release_id": release_id,
-                        "user_id": user_id,
-                        "item_ids": list(item_ids),
-                        "scores": [float(score) for score in scores],
-                    }
-                )
-                if len(chunk) == _CHUNK:
-                    db.execute(insert(_stored), chunk)
-                    written += len(chunk)
-                    chunk = []
-            if chunk:
-                db.execute(insert(_stored), chunk)
+            db.execute(DropTable(_staged, if_exists=True))  # of a write that failed
+            db.execute(CreateTable(_staged))
+            rows = (
+                {
+                    "user_id": user_id,
+                    "item_ids": list(item_ids),
+                    "scores": [float(score) for score in scores],
+                }
+                for user_id, item_ids, scores in lists
+            )
+            while chunk := list(islice(rows, _CHUNK)):
+                db.execute(insert(_staged), chunk)
                 written += len(chunk)
+            db.execute(delete(_stored).where(_stored.c.release_id == release_id))
+            all_of_it = select(literal(release_id), *(_staged.c[name] for name in columns))
+            db.execute(insert(_stored).from_select(["release_id", *columns], all_of_it))
+            db.execute(DropTable(_staged))
         return written
 
     def read(self, release_id: str, user_id: str) -> tuple[list[str], list[float]] | None:

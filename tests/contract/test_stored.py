@@ -44,6 +44,7 @@ def test_a_failure_midway_leaves_nothing_of_the_release(stored: StoredRecommenda
     assert stored.read("new", f"u{USERS - 2}") is None
     for user in ("u0", f"u{USERS - 1}"):
         assert stored.read("old", user) == (["i1", "i0"], [0.5, 0.25])
+    assert stored.write("new", lists("i2")) == USERS
 
 
 def test_a_failed_rewrite_leaves_the_release_as_it_was(stored: StoredRecommendations) -> None:
@@ -83,3 +84,13 @@ def test_readers_see_the_old_lists_until_the_new_ones_are_whole(
     stored.write("r", watched())
     assert during == [(["i1", "i0"], [0.5, 0.25])]
     assert stored.read("r", "u0") == (["i2", "i0"], [0.5, 0.25])
+
+
+def test_others_can_write_while_lists_are_gathered(stored: StoredRecommendations) -> None:
+    def with_a_neighbour() -> Lists:
+        yield from lists("i1")
+        stored.write("other", lists("i3", 1))
+
+    stored.write("r", with_a_neighbour())
+    assert stored.read("other", "u0") == (["i3", "i0"], [0.5, 0.25])
+    assert stored.read("r", "u0") == (["i1", "i0"], [0.5, 0.25])
