@@ -89,10 +89,10 @@ def plot_towers(
 ) -> None:
     """Draws what the towers make of the held-out events after each pass; pass 0 is their start.
 
-    The lines are of models that went all of the way; what is served may have been better on it.
+    The lines are of one share of the way from the start; the chosen model may be of another.
 
     Args:
-        validation: metrics after each pass, the start's first.
+        validation: metrics after each pass, the start's first; see `TowerFit.validation`.
         passes: after which the chosen model was taken.
         share: of the way from the start to there, at which it was.
         chosen: its metrics.
