@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.evidence import evidence_parts
-from models.final_score import TOWERS, FinalScorer
+from models.final_score import DEFAULT_WEIGHTS, FinalScorer
 from models.history import HISTORY_LENGTH, UserHistory
 from models.matrix_factorization import FoldIn
 from models.neighbours import item_neighbours
@@ -24,13 +24,12 @@ from services.retrieval.query import Query, Rows, Scores
 from services.retrieval.server import QUOTAS, candidate_sources
 from services.retrieval.sources import Source
 from services.retrieval.vectors import ExactIndex, Found, Space, VectorTable
-from training.blend import catalogue_scores
 from training.config import TrainingConfig
 from training.final_model import FinalFit
 from training.metrics import Accuracy
 from training.pipeline import popular_rows
 from training.protocols import Fold
-from training.ranks import MISSED, rank_targets
+from training.ranks import MISSED, Ranked, rank_targets
 from training.splits import Queries
 from training.trend import choose_half_life
 from training.utility import composite_utility
@@ -40,6 +39,7 @@ ALL = "all"
 
 CANDIDATES = 500
 _QUESTIONS = 2_000
+_BLOCK = 64  # questions at a time, whose parts are held: 100 MB with 60,000 items
 _NO_LIMIT = 3600.0  # seconds; nobody waits for an answer
 _RELEASE_ID = "fitted"
 
@@ -88,29 +88,53 @@ def part_lift(
     Weights are not learnt again without the part, nor is the first ten made diverse.
     """
     towers, evidence = fit.scorer.towers, evidence_parts(fit.tables, config.evidence)
-    names = [TOWERS, *(part.name for part in evidence)]
-    learnt = {name: float(fit.scorer.weights.get(name, 0.0)) for name in names}
-    steps, done = 1 + 2 * len(names), 0
-
-    def measured(weights: Mapping[str, float]) -> dict[str, float]:
-        nonlocal done
-        scorer = FinalScorer(towers, evidence, {TOWERS: 0.0, **weights})
-        ranked = rank_targets(
-            lambda block: catalogue_scores(scorer, block), queries, len(towers.item_vectors)
-        )
-        done += 1
-        progress(done, steps)
-        return ranked.metrics().named()
-
+    units = FinalScorer(towers, evidence, dict.fromkeys(DEFAULT_WEIGHTS, 1.0))
+    learnt = np.array([fit.scorer.weights.get(name, 0.0) for name in units.names], np.float32)
+    only = np.eye(len(learnt), dtype=np.float32)
+    tried = [learnt, *only, *(learnt * (1 - row) for row in only)]
+    together, *each = _measure(units, tried, queries, progress)
+    alone, without = each[: len(learnt)], each[len(learnt) :]
     parts: dict[str, Any] = {
-        name: {
-            "weight": weight,
-            "alone": measured({name: 1.0}),
-            "without": measured(learnt | {name: 0.0}),
-        }
-        for name, weight in learnt.items()
+        name: {"weight": float(learnt[at]), "alone": alone[at], "without": without[at]}
+        for at, name in enumerate(units.names)
     }
-    return parts | {ALL: measured(learnt)}
+    return parts | {ALL: together}
+
+
+def _measure(
+    units: FinalScorer,
+    tried: Sequence[NDArray[np.float32]],
+    queries: Queries,
+    progress: Callable[[int, int], None],
+) -> list[dict[str, float]]:
+    """Metrics with each of several (p,) weights; the parts, which are dear, are computed once."""
+    questions = queries.questions()[1]
+    total = int(questions.max()) + 1
+    blocks: list[list[Ranked]] = []
+    for start in range(0, total, _BLOCK):
+        first, last = np.searchsorted(questions, [start, start + _BLOCK])
+        block = queries.take(slice(first, last))
+        asked = block.questions()[0]
+        parts = units.catalogue_parts(asked.histories(units.towers.model.schema.history_length))
+        blocks.append([_rank(parts, weights, block) for weights in tried])
+        progress(start + len(asked), total)
+    return [joined(ranked).metrics().named() for ranked in zip(*blocks, strict=True)]
+
+
+def _rank(parts: NDArray[np.float32], weights: NDArray[np.float32], queries: Queries) -> Ranked:
+    scores: NDArray[np.float32] = (parts * weights[:, np.newaxis]).sum(axis=1)
+    return rank_targets(lambda _questions: scores, queries, scores.shape[1])
+
+
+def joined(parts: Sequence[Ranked]) -> Ranked:
+    """What was made of one block of questions after another."""
+    before = np.cumsum([0, *(len(part.shown) for part in parts)])
+    return Ranked(
+        np.concatenate([part.ranks for part in parts]),
+        np.concatenate([part.shown for part in parts]),
+        parts[0].n_items,
+        np.concatenate([part.questions + at for part, at in zip(parts, before, strict=False)]),
+    )
 
 
 def source_lift(
