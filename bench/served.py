@@ -85,15 +85,8 @@ def run(data: InteractionData, protocol: str) -> dict[str, Any]:
         with _console.status("starting") as shown:
             start(state, lambda names: shown.update(f"waiting for {', '.join(names)}"))
         started = perf_counter()
-        with show_progress() as progress:
-            answers = asyncio.run(
-                ask(
-                    _running(state, release, settings),
-                    walk(test.queries, asked, data),
-                    len(asked.questions()[0]),
-                    partial(progress, "asking"),
-                )
-            )
+        system = _running(state, release, settings)
+        answers = _ask(system, walk(test.queries, asked, data), len(asked.questions()[0]))
         answered = perf_counter()
         exact = _exact(release, settings.diversity_weight, asked)
     return {
@@ -166,6 +159,11 @@ def events_of(log: EventSequences, data: InteractionData) -> InteractionData:
     )
     frame = pd.DataFrame(dict(zip(EVENT_COLUMNS, columns, strict=True)))
     return assemble(frame, data.items, data.users, data.skipped)
+
+
+def _ask(system: Running, walk: Iterator[Step], count: int) -> Answers:
+    with show_progress() as progress:
+        return asyncio.run(ask(system, walk, count, partial(progress, "asking")))
 
 
 def _asking(_all: Queries, asked: Queries, data: InteractionData) -> Iterator[Step]:
