@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def fit_final(
     config: TrainingConfig,
     half_life_days: float,
     progress: Progress,
+    checkpoints: Path | None = None,
 ) -> FinalFit:
     """Learns from the log without each user's last event to choose, then from all of it.
 
@@ -65,8 +67,10 @@ def fit_final(
         items: the catalogue.
         config: with its defaults filled in.
         half_life_days: of recent popularity.
+        progress: watches long stages.
+        checkpoints: as in `fit_towers`.
     """
-    towers = fit_towers(log, items, config, half_life_days, _stage(progress, "towers"))
+    towers = fit_towers(log, items, config, half_life_days, _stage(progress, "towers"), checkpoints)
     held_out = towers.held_out
     known, _ = _tables(before(held_out), items, towers.unaware, config, _stage(progress, "trial"))
     parts = evidence_parts(known, config.evidence)

@@ -31,7 +31,8 @@ def train_from_log(
     Args:
         data: what the files say, from `training.readers.read`.
         database_url: holds the event log, the registry and the stored recommendations.
-        release_root: where the release folder goes.
+        release_root: where the release folder goes; a killed run leaves its state beside it, in
+            `checkpoints`, and an equal run goes on from there.
         activate_at_start: whether the next start of the system is to serve the release.
     """
     engine = open_database(database_url)
@@ -40,7 +41,13 @@ def train_from_log(
         log.import_frame(data.events)
         everything = assemble(log.read_frame(), data.items, data.users, data.skipped)
         with show_progress() as progress:
-            release = train(everything, config or TrainingConfig(), release_root, progress)
+            release = train(
+                everything,
+                config or TrainingConfig(),
+                release_root,
+                progress,
+                release_root.parent / "checkpoints",
+            )
         StoredRecommendations(engine).write(release.release_id, read_lists(release))
         ReleaseRegistry(engine).add(
             release.release_id, release.manifest.metrics, activate_at_start=activate_at_start

@@ -19,6 +19,7 @@ from models.scorer import save_towers
 from training import plots
 from training.batch import batch_recommendations, write_lists
 from training.calibration import Calibration
+from training.checkpoints import remove_checkpoints
 from training.config import NeighbourConfig, TrainingConfig, check_stored_method
 from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
@@ -43,6 +44,7 @@ def train(
     config: TrainingConfig,
     release_root: Path,
     progress: Progress = no_progress,
+    checkpoints: Path | None = None,
 ) -> Release:
     """Trains every model on a log and writes one release.
 
@@ -51,6 +53,8 @@ def train(
         config: settings; towers without any take the defaults for the log's size.
         release_root: folder of releases; the new one appears in it whole, or not at all.
         progress: watches long stages.
+        checkpoints: folder where a killed run leaves what an equal run goes on from; emptied once
+            the release is there. None keeps nothing.
 
     Raises:
         DataError: the log holds no event.
@@ -64,7 +68,7 @@ def train(
         torch.set_num_threads(config.threads)
     sequences, items = event_sequences(data), item_table(data)
     half_life = choose_half_life(sequences, len(items))
-    fit = fit_final(sequences, items, config, half_life, progress)
+    fit = fit_final(sequences, items, config, half_life, progress, checkpoints)
     utility = composite_utility(sequences, len(items), config.utility)
     neighbours = _neighbours(utility, config.neighbours, _stage(progress, "neighbours"))
     popular = popular_rows(sequences, len(items), half_life)
@@ -82,7 +86,7 @@ def train(
         _write_models(writer, fit, neighbours, popular)
         _write_plots(writer, fit)
         (writer.path / SETTINGS).write_text(_settings(config, fit.towers, half_life))
-        return writer.commit(
+        release = writer.commit(
             cut_off=data.cut_off,
             n_items=len(items),
             n_users=len(data.users),
@@ -98,6 +102,9 @@ def train(
             weights=fit.scorer.weights,
             head=asdict(fit.calibration.head) | {"reliability": _reliability(fit.calibration)},
         )
+    if checkpoints is not None:
+        remove_checkpoints(checkpoints)
+    return release
 
 
 def _neighbours(

@@ -70,6 +70,25 @@ def test_the_saved_configuration_builds_the_same_release_again(
     assert all(torch.equal(weights[name], other[name]) for name in weights)
 
 
+def test_a_killed_build_goes_on_and_leaves_no_checkpoints(
+    release: Release, data: InteractionData, tmp_path: Path
+) -> None:
+    releases, checkpoints = tmp_path / "releases", tmp_path / "checkpoints"
+
+    def killed(stage: str, done: int, of: int) -> None:
+        if stage == "evidence":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data, CONFIG, releases, killed, checkpoints)
+    assert list(checkpoints.iterdir())
+    stages: set[str] = set()
+    again = train(data, CONFIG, releases, lambda stage, *_: stages.add(stage), checkpoints)
+    assert "evidence" in stages and "towers" not in stages
+    np.testing.assert_array_equal(again.item_vectors, release.item_vectors)
+    assert list(checkpoints.iterdir()) == []
+
+
 def test_neighbours_are_those_of_the_configured_comparison(
     release: Release, data: InteractionData
 ) -> None:
