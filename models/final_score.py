@@ -107,9 +107,9 @@ def release_scorer(release: Release) -> FinalScorer:
     Raises:
         ReleaseError: a part is missing or damaged.
     """
-    towers = TwoTowerScorer(release)
     weights, raw = release.manifest.weights, release.manifest.head
     try:
+        towers = TwoTowerScorer(release)
         head = Head.from_dict(raw) if raw else None
         if not weights:
             return FinalScorer(towers, [], {TOWERS: 1.0}, head)
