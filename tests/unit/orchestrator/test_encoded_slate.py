@@ -25,7 +25,7 @@ class PartScorer:
 
     async def score(self, query: Query, candidates: Candidates) -> Scored:
         rows = candidates.rows.astype(np.float32)
-        columns: dict[str, Scores] = {PREDICTION: rows / 100}
+        columns: dict[str, Scores] = {PREDICTION: (rows / 100).astype(np.float32)}
         if query.explain:
             columns |= {PART + "towers": rows * 0.75, PART + "genres": rows * 0.25}
         return Scored(rows, columns)
