@@ -34,9 +34,9 @@ from tandem.retrieval.v1 import retrieval_pb2_grpc
 
 QUOTAS = {
     "tower_ann": Quota(share=0.3, weight=1.0),
-    "mf_ann": Quota(share=0.1, weight=0.7),
-    "transitions": Quota(share=0.1, weight=0.7),
-    "ease": Quota(share=0.1, weight=0.7),
+    "mf_ann": Quota(share=0.1, weight=0.85),
+    "transitions": Quota(share=0.05, weight=0.3),
+    "ease": Quota(share=0.05, weight=0.5),
     "neighbours": Quota(share=0.02, weight=0.1),
     "last_item": Quota(share=0.02, weight=0.05),
     "popular": Quota(share=0.02, weight=0.02),
