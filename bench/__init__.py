@@ -1,1 +1,1 @@
-"""Speed, measured as ratios against a stated floor in the same run."""
+"""What a running system is worth: speed as ratios against a stated floor, quality as served."""

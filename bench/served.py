@@ -38,7 +38,7 @@ from training.progress import show_progress
 from training.protocols import PROTOCOLS
 from training.ranks import MISSED, Ranked, rank_targets
 from training.sequences import EventSequences, event_sequences
-from training.splits import Queries
+from training.splits import Queries, thinned
 from training.tandem_models import FittedTandem
 
 MOST_QUESTIONS = 2_000
@@ -135,16 +135,6 @@ def ranked(lists: Sequence[Rows], asked: Queries, n_items: int) -> Ranked:
     for row, each in zip(shown, lists, strict=True):
         row[: len(each)] = each[: len(row)]
     return Ranked(np.array(ranks, np.int64), shown, n_items, questions)
-
-
-def thinned(queries: Queries, most: int) -> Queries:
-    """All queries of at most `most` questions, at even distances in the order of their times."""
-    asked, question = queries.questions()
-    if len(asked) <= most:
-        return queries
-    order = np.argsort(asked.times, kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]
-    return queries.take(np.flatnonzero(np.isin(question, chosen)))
 
 
 def events_of(log: EventSequences, data: InteractionData) -> InteractionData:

@@ -20,7 +20,10 @@ from training.progress import show_progress
 from training.protocols import PROTOCOLS, Fold, Split
 from training.ranks import Ranked, rank_targets
 from training.sequences import event_sequences
+from training.splits import thinned
 from training.tandem_models import SharedFit, TandemModel, TwoTowerModel
+
+_MOST_VALIDATED = 2_000  # questions that a setting is tried on; more hardly change the choice
 
 
 def candidates_of(shared: SharedFit) -> Mapping[str, Sequence[Baseline]]:
@@ -134,11 +137,12 @@ def _try(
     """Chooses among settings on validation, and measures the chosen one on the test. In a log that
     is too small for validation the first setting stands."""
     fold, began = split.validation, perf_counter()
-    choice = grid if len(grid) > 1 and len(fold.train) and len(fold.queries) else ()
+    asked = thinned(fold.queries, _MOST_VALIDATED)
+    choice = grid if len(grid) > 1 and len(fold.train) and len(asked) else ()
     steps, tried = len(choice) + 1, list[float]()
     progress(0, steps)
     for setting in choice:
-        tried.append(measure(setting, fold, n_items).metrics().ndcg)
+        tried.append(measure(setting, Fold(fold.train, asked), n_items).metrics().ndcg)
         progress(len(tried), steps)
     chosen = grid[int(np.argmax(tried))] if tried else grid[0]
     at_fit = perf_counter()

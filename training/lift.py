@@ -30,7 +30,7 @@ from training.metrics import Accuracy
 from training.pipeline import popular_rows
 from training.protocols import Fold
 from training.ranks import MISSED, Ranked, rank_targets
-from training.splits import Queries
+from training.splits import Queries, thinned
 from training.trend import choose_half_life
 from training.utility import composite_utility
 
@@ -71,13 +71,6 @@ def lift(
         "parts": part_lift(fit, config, asked, partial(progress, "parts")),
         "sources": source_lift(found, QUOTAS, asked),
     }
-
-
-def thinned(queries: Queries, most: int) -> Queries:
-    """The queries of at most `most` questions, at even distances from the first to the last."""
-    questions = queries.questions()[1]
-    kept = np.unique(np.linspace(0, questions.max(initial=0), most).astype(np.int64))
-    return queries.take(np.flatnonzero(np.isin(questions, kept)))
 
 
 def part_lift(

@@ -1,7 +1,7 @@
 """Moments of a log at which a model is asked to predict, and what it may know then."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from models.events import NEGATIVE, EventKind
 from models.features import HistoryBatch
 from training.sequences import EventSequences
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,39 @@ class Queries:
 
     def histories(self, length: int) -> HistoryBatch:
         """Taste known at each query, most recent event first."""
-        mask = self.log.taste_mask()
+        log, mask = self.log, self.log.taste_mask()
         before = np.concatenate([[0], np.cumsum(mask)])[self.ends]
-        regions = [self.log.region_names[code] for code in self.log.regions[self.ends]]
-        return self.log.select(mask).histories(self.users, before, self.times, regions, length)
+        regions = [log.region_names[code] for code in log.regions[self.ends]]
+        known = log.select(mask).histories(self.users, before, self.times, regions, length)
+        # Of a run of events on one item the last counts. Where a run goes on after the end, the
+        # last that is known counts in its place.
+        newest = self._newest_liked()
+        cut = (newest >= 0) & ~mask[newest]
+        if not cut.any():
+            return known
+        ages = np.maximum(self.times - log.times[newest], 0)
+        return replace(
+            known,
+            rows=_preceded(known.rows, log.rows[newest], cut),
+            kinds=_preceded(known.kinds, log.kinds[newest], cut),
+            ages=_preceded(known.ages, ages, cut),
+        )
+
+    def _newest_liked(self) -> NDArray[np.int64]:
+        """(q,) position of each user's newest known event that is not negative; -1 without one."""
+        log = self.log
+        liked = ~np.isin(log.kinds, [int(kind) for kind in NEGATIVE])
+        newest = np.maximum.accumulate(np.where(liked, np.arange(len(log)), -1))
+        last = np.where(self.ends > 0, newest[self.ends - 1], -1)
+        return np.where(last >= log.offsets[self.users], last, -1)
+
+
+def _preceded(
+    table: NDArray[T], first: NDArray[np.generic], where: NDArray[np.bool_]
+) -> NDArray[T]:
+    """(q, l) rows of a table, moved on by one behind a new first element where so wanted."""
+    moved = np.concatenate([first.astype(table.dtype)[:, None], table[:, :-1]], axis=1)
+    return np.where(where[:, None], moved, table)
 
 
 def last_new_events(
@@ -160,3 +191,13 @@ def before(queries: Queries) -> EventSequences:
     cut = np.full(queries.log.n_users, len(queries.log), dtype=np.int64)
     np.minimum.at(cut, queries.users, queries.positions)
     return queries.log.select(np.arange(len(queries.log)) < cut[queries.log.users])
+
+
+def thinned(queries: Queries, most: int) -> Queries:
+    """All queries of at most `most` questions, at even distances in the order of their times."""
+    asked, question = queries.questions()
+    if len(asked) <= most:
+        return queries
+    order = np.argsort(asked.times, kind="stable")
+    chosen = order[np.linspace(0, len(order) - 1, most).round().astype(np.int64)]
+    return queries.take(np.flatnonzero(np.isin(question, chosen)))

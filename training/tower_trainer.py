@@ -114,7 +114,8 @@ class TowerTrainer:
         """A copy of the model with its item vectors, `share` of the way from the start to now.
 
         Between the two, models are often better than at either end (Wortsman et al. 2022,
-        2109.01903): what was learnt is kept, and less of what was learnt by heart.
+        2109.01903): what was learnt is kept, and less of what was learnt by heart. The temperature
+        stays as learnt: it changes no order.
         """
         model = copy.deepcopy(self._model).eval()
         for layer in (model.user.residual[-1], model.item.residual[-1]):
@@ -161,7 +162,9 @@ class TowerTrainer:
         item.target.weight.copy_(torch.from_numpy(start.target))
         item.known.fill_(False)
         item.known[torch.from_numpy(self._known)] = True
-        item.scale.copy_(RESIDUAL_SCALE * item.target.weight[item.known].square().mean().sqrt())
+        if len(self._known):
+            size = item.target.weight[item.known].square().mean().sqrt()
+            item.scale.copy_(RESIDUAL_SCALE * size)
         metadata, target = self._metadata[item.known], item.target.weight[item.known]
         ridge = _COLD_RIDGE * torch.eye(metadata.shape[1])
         item.metadata_to_target.copy_(

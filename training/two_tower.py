@@ -103,7 +103,7 @@ def fit_towers(
         if trial.gain > usual:
             usual = trial.gain
             others = [_Trial(done, share, trainer.snapshot(share), held_out) for share in _SHARES]
-            best = max([trial, *others], key=lambda each: each.gain)
+            best = max([best, trial, *others], key=lambda each: each.gain)
         if kept:
             state = {"passes": done, "usual": usual, "validation": validation}
             kept.save("trial", state | {"trainer": trainer.state(), "best": best.state()})

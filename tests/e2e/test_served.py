@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.asking import Question, recording_steps, steps
-from bench.served import events_of, ranked, thinned
+from bench.served import events_of, ranked
 from bench.temporary import temporary_state
 from deploy.local.state import State
 from tandem.recommender.v1 import recommender_pb2 as pb
@@ -22,6 +22,7 @@ from tests.e2e.conftest import COMMAND, until
 from training.protocols import leave_last_out, stream, temporal
 from training.readers import read
 from training.sequences import event_sequences
+from training.splits import thinned
 from training.synthetic import World, write_world
 
 

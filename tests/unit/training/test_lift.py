@@ -27,7 +27,6 @@ from training.lift import (
     list_recall,
     part_lift,
     source_lift,
-    thinned,
     user_histories,
 )
 from training.pipeline import train
@@ -36,7 +35,7 @@ from training.ranks import rank_targets
 from training.readers import read
 from training.report import lift_tables, page
 from training.sequences import event_sequences
-from training.splits import Queries
+from training.splits import Queries, thinned
 from training.synthetic import write_world
 from training.tandem_models import FittedTandem, SharedFit
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.events import NEGATIVE, EventKind
 from tests.unit.training.logs import Event, sequences
-from training.splits import before, last_new_events
+from training.splits import Queries, before, last_new_events
 
 events = st.tuples(
     st.integers(0, 6),
@@ -81,3 +81,14 @@ def test_a_draw_of_queries_is_that_of_its_seed() -> None:
     np.testing.assert_array_equal(first, same)
     assert first.tolist() != other.tolist()
     assert (np.diff(first) > 0).all()
+
+
+def test_an_event_counts_though_its_item_comes_again_after_the_end() -> None:
+    log = sequences([0, 1, 1, 2], [3, 3])
+    ends = np.array([2, 5])
+    found = Queries(log, np.array([3, 5]), ends).histories(3)
+    assert found.rows.tolist() == [[1, 0, -1], [3, -1, -1]]
+    assert found.ages[0].tolist() == [120, 180, 0]
+    # The same history as in a log that ends there.
+    shorter = Queries.after_all(sequences([0, 1], [3]), np.array([0, 1]), 1e9).histories(3)
+    assert found.rows.tolist() == shorter.rows.tolist()
