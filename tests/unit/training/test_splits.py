@@ -88,7 +88,7 @@ def test_an_event_counts_though_its_item_comes_again_after_the_end() -> None:
     ends = np.array([2, 5])
     found = Queries(log, np.array([3, 5]), ends).histories(3)
     assert found.rows.tolist() == [[1, 0, -1], [3, -1, -1]]
-    assert found.ages[0].tolist() == [120, 180, 0]
+    assert found.ages[0].tolist() == [60, 120, 0]
     # The same history as in a log that ends there.
     shorter = Queries.after_all(sequences([0, 1], [3]), np.array([0, 1]), 1e9).histories(3)
     assert found.rows.tolist() == shorter.rows.tolist()
