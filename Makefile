@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ run: $(STAMP) ## train if need be, then serve in the foreground (DATA=dir, STATE
 
 test: $(STAMP) ## all tests that need no cluster (DATA=dir adds the MovieLens ones)
 	DATA='$(DATA)' $(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## the tests that make test leaves out for their length
+	$(BIN)/python -m pytest -m slow
 
 test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server; installs them
 	tests/install_servers.sh

@@ -46,6 +46,7 @@ def test_what_is_served_is_what_the_release_scores_exactly(
     assert list(tmp_path.glob("tandem-*")) == []
 
 
+@pytest.mark.slow
 def test_histories_grow_with_the_stream(small_world: World, tmp_path: Path) -> None:
     served = _evaluate(small_world, tmp_path, "--protocol", "stream")["served"]
     assert served["levels"] == {"LEVEL_FULL": served["requests"]}
@@ -53,6 +54,7 @@ def test_histories_grow_with_the_stream(small_world: World, tmp_path: Path) -> N
     assert served["ndcg@10"] == pytest.approx(served["ndcg_offline"], rel=0.01)
 
 
+@pytest.mark.slow
 def test_an_end_in_the_middle_leaves_no_process_and_no_folder(
     small_world: World, tmp_path: Path
 ) -> None:
