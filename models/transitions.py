@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from models.truncated_svd import truncated_svd
 
-SMOOTHING = 5.0
+_SMOOTHING = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,16 @@ def transition_counts(
     return total  # type: ignore[return-value]  # the stubs lose the shape of a sum
 
 
+def transition_probabilities(counts: csr_array) -> csr_array:
+    """Rows of counts divided by their sums plus five, (n, n) float32: rare items are unsure."""
+    sums = np.asarray(counts.sum(axis=1)).ravel() + _SMOOTHING
+    return csr_array(diags_array((1 / sums).astype(np.float32)) @ counts)
+
+
 def transition_affinity(counts: csr_array) -> csr_array:
-    """Row-normalizes counts with smoothing and takes the element-wise square root, (n, n)."""
-    sums = np.asarray(counts.sum(axis=1)).ravel()
-    affinity = csr_array(diags_array(1 / (sums + SMOOTHING)) @ counts)
-    affinity.data = np.sqrt(affinity.data).astype(np.float32)
+    """Element-wise square root of `transition_probabilities`, (n, n) float32."""
+    affinity = transition_probabilities(counts)
+    affinity.data = np.sqrt(affinity.data)
     return affinity
 
 

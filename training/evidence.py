@@ -2,11 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array, eye_array
+from scipy.sparse import csr_array, eye_array
 
 from models.ease import Ease, fit_ease
 from models.neighbours import Neighbours, top_rows
-from models.transitions import SMOOTHING, transition_counts
+from models.transitions import transition_counts, transition_probabilities
 from training.baselines.histories import binary
 from training.config import TrainingConfig
 from training.sequences import EventSequences
@@ -20,9 +20,7 @@ def transition_table(log: EventSequences, n_items: int, config: TrainingConfig) 
     counts = transition_counts(
         taste.rows, taste.offsets, n_items, lags=transitions.lags, decay=transitions.decay
     )
-    sums = np.asarray(counts.sum(axis=1)).ravel() + SMOOTHING
-    probabilities = csr_array(diags_array((1 / sums).astype(np.float32)) @ counts)
-    return _kept(probabilities, config.evidence.neighbours)
+    return _kept(transition_probabilities(counts), config.evidence.neighbours)
 
 
 def ease_table(log: EventSequences, n_items: int, config: TrainingConfig) -> Neighbours:

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
-from models.transitions import factorize, transition_affinity, transition_counts
+from models.transitions import (
+    factorize,
+    transition_affinity,
+    transition_counts,
+    transition_probabilities,
+)
 from training.baselines.histories import ItemToItem, binary, recency_weights
 from training.baselines.method import Matrix
 from training.baselines.neighbours import shrunk_cosine
@@ -15,7 +20,6 @@ from training.sequences import EventSequences
 from training.splits import Queries
 
 _CONTEXT = 20  # newest items of the history that transitions start from
-_SMOOTHING = 5.0
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,7 @@ class Transitions:
 
     def fit(self, events: EventSequences, n_items: int) -> ItemToItem:
         counts = _counts(events, n_items, self.lag_decay)
-        sums = np.asarray(counts.sum(axis=1)).ravel() + _SMOOTHING
-        probabilities = csr_array(diags_array((1 / sums).astype(np.float32)) @ counts)
-        return ItemToItem(probabilities, _half_life(self.query_decay), _CONTEXT)
+        return ItemToItem(transition_probabilities(counts), _half_life(self.query_decay), _CONTEXT)
 
 
 @dataclass(frozen=True)
