@@ -13,6 +13,60 @@ def _empty() -> NDArray[np.float32]:
     return np.empty(0, dtype=np.float32)
 
 
+def _no_rows() -> NDArray[np.int32]:
+    return np.empty(0, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class WeightedRows:
+    """Item rows and how much each of them counts, most first.
+
+    Attributes:
+        rows: (k,) int32, each once.
+        weights: (k,) float32 > 0.
+
+    Raises:
+        ValueError: the parallel arrays differ in length.
+    """
+
+    rows: NDArray[np.int32] = field(default_factory=_no_rows)
+    weights: NDArray[np.float32] = field(default_factory=_empty)
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.weights):
+            raise ValueError(f"weights: {len(self.weights)} for {len(self.rows)} rows")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(r,) float32 weights of item rows; 0 for a row that is not among these."""
+        if not len(self.rows):
+            return np.zeros(len(rows), np.float32)
+        order = np.argsort(self.rows)
+        known = self.rows[order]
+        place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+        found: NDArray[np.float32] = np.where(
+            known[place] == rows, self.weights[order][place], np.float32(0)
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What goes on around a user at one moment.
+
+    Attributes:
+        friends: what friends lately liked; see `models.friends`.
+        trend: what is on the rise everywhere; see `models.trending`.
+        trend_here: what is on the rise in the user's region.
+    """
+
+    friends: WeightedRows = field(default_factory=WeightedRows)
+    trend: WeightedRows = field(default_factory=WeightedRows)
+    trend_here: WeightedRows = field(default_factory=WeightedRows)
+
+
 @dataclass(frozen=True)
 class UserHistory:
     """A user at one moment: recent events, oldest first, as parallel arrays of length h.
@@ -26,6 +80,7 @@ class UserHistory:
         region: region code, or empty.
         device: device class, or empty.
         factors: (k,) float32 matrix-factorization vector, or empty for a user unseen in training.
+        around: what goes on around the user.
 
     Raises:
         ValueError: the parallel arrays differ in length.
@@ -39,6 +94,7 @@ class UserHistory:
     region: str = ""
     device: str = ""
     factors: NDArray[np.float32] = field(default_factory=_empty)
+    around: Surroundings = field(default_factory=Surroundings)
 
     def __post_init__(self) -> None:
         for name in ("kinds", "ages", "values"):

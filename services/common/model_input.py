@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory, WeightedRows
 from tandem.model.v1 import model_pb2
 
 
@@ -16,6 +16,9 @@ def encode_user(user: UserHistory) -> model_pb2.UserInput:
         region=user.region,
         device=user.device,
         factors=user.factors.tolist(),
+        friends=_encode_rows(user.around.friends),
+        trend=_encode_rows(user.around.trend),
+        trend_here=_encode_rows(user.around.trend_here),
     )
 
 
@@ -30,4 +33,19 @@ def decode_user(message: model_pb2.UserInput) -> UserHistory:
         region=message.region,
         device=message.device,
         factors=np.array(message.factors, dtype=np.float32),
+        around=Surroundings(
+            friends=_decode_rows(message.friends),
+            trend=_decode_rows(message.trend),
+            trend_here=_decode_rows(message.trend_here),
+        ),
+    )
+
+
+def _encode_rows(weighted: WeightedRows) -> model_pb2.WeightedRows:
+    return model_pb2.WeightedRows(rows=weighted.rows.tolist(), weights=weighted.weights.tolist())
+
+
+def _decode_rows(message: model_pb2.WeightedRows) -> WeightedRows:
+    return WeightedRows(
+        np.array(message.rows, dtype=np.int32), np.array(message.weights, dtype=np.float32)
     )

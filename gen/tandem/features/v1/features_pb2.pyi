@@ -8,14 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetUserFeaturesRequest(_message.Message):
-    __slots__ = ("user_id", "release_id", "as_of")
+    __slots__ = ("user_id", "release_id", "as_of", "region", "trend_half_life_days")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    TREND_HALF_LIFE_DAYS_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     release_id: str
     as_of: float
-    def __init__(self, user_id: _Optional[str] = ..., release_id: _Optional[str] = ..., as_of: _Optional[float] = ...) -> None: ...
+    region: str
+    trend_half_life_days: float
+    def __init__(self, user_id: _Optional[str] = ..., release_id: _Optional[str] = ..., as_of: _Optional[float] = ..., region: _Optional[str] = ..., trend_half_life_days: _Optional[float] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("item_ids", "kinds", "timestamps", "values", "region", "version")
@@ -33,19 +37,33 @@ class Session(_message.Message):
     version: int
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., kinds: _Optional[_Iterable[int]] = ..., timestamps: _Optional[_Iterable[float]] = ..., values: _Optional[_Iterable[float]] = ..., region: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
+class WeightedItems(_message.Message):
+    __slots__ = ("item_ids", "weights")
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class GetUserFeaturesResponse(_message.Message):
-    __slots__ = ("session", "seen_item_ids", "factors", "region", "friends")
+    __slots__ = ("session", "seen_item_ids", "factors", "region", "friends", "friends_items", "trend", "trend_here")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SEEN_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     FACTORS_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     FRIENDS_FIELD_NUMBER: _ClassVar[int]
+    FRIENDS_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    TREND_FIELD_NUMBER: _ClassVar[int]
+    TREND_HERE_FIELD_NUMBER: _ClassVar[int]
     session: Session
     seen_item_ids: _containers.RepeatedScalarFieldContainer[str]
     factors: _containers.RepeatedScalarFieldContainer[float]
     region: str
     friends: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., seen_item_ids: _Optional[_Iterable[str]] = ..., factors: _Optional[_Iterable[float]] = ..., region: _Optional[str] = ..., friends: _Optional[_Iterable[str]] = ...) -> None: ...
+    friends_items: WeightedItems
+    trend: WeightedItems
+    trend_here: WeightedItems
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., seen_item_ids: _Optional[_Iterable[str]] = ..., factors: _Optional[_Iterable[float]] = ..., region: _Optional[str] = ..., friends: _Optional[_Iterable[str]] = ..., friends_items: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend_here: _Optional[_Union[WeightedItems, _Mapping]] = ...) -> None: ...
 
 class GetItemFeaturesRequest(_message.Message):
     __slots__ = ("release_id", "item_ids")
@@ -106,3 +124,47 @@ class PrepareReleaseResponse(_message.Message):
     users: int
     items: int
     def __init__(self, users: _Optional[int] = ..., items: _Optional[int] = ...) -> None: ...
+
+class UpsertItemsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[_recommender_pb2.Item]
+    def __init__(self, items: _Optional[_Iterable[_Union[_recommender_pb2.Item, _Mapping]]] = ...) -> None: ...
+
+class UpsertItemsResponse(_message.Message):
+    __slots__ = ("accepted", "errors")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    errors: _containers.RepeatedCompositeFieldContainer[_recommender_pb2.UpsertError]
+    def __init__(self, accepted: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[_recommender_pb2.UpsertError, _Mapping]]] = ...) -> None: ...
+
+class UpsertUsersRequest(_message.Message):
+    __slots__ = ("users",)
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    users: _containers.RepeatedCompositeFieldContainer[_recommender_pb2.User]
+    def __init__(self, users: _Optional[_Iterable[_Union[_recommender_pb2.User, _Mapping]]] = ...) -> None: ...
+
+class UpsertUsersResponse(_message.Message):
+    __slots__ = ("accepted", "errors")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    errors: _containers.RepeatedCompositeFieldContainer[_recommender_pb2.UpsertError]
+    def __init__(self, accepted: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[_recommender_pb2.UpsertError, _Mapping]]] = ...) -> None: ...
+
+class DeleteUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class DeleteUserResponse(_message.Message):
+    __slots__ = ("events", "stored_lists", "slates")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STORED_LISTS_FIELD_NUMBER: _ClassVar[int]
+    SLATES_FIELD_NUMBER: _ClassVar[int]
+    events: int
+    stored_lists: int
+    slates: int
+    def __init__(self, events: _Optional[int] = ..., stored_lists: _Optional[int] = ..., slates: _Optional[int] = ...) -> None: ...

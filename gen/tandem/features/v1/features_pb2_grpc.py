@@ -55,6 +55,21 @@ class FeatureServiceStub:
                 request_serializer=tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseRequest.SerializeToString,
                 response_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseResponse.FromString,
                 _registered_method=True)
+        self.UpsertItems = channel.unary_unary(
+                '/tandem.features.v1.FeatureService/UpsertItems',
+                request_serializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsRequest.SerializeToString,
+                response_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.UpsertUsers = channel.unary_unary(
+                '/tandem.features.v1.FeatureService/UpsertUsers',
+                request_serializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersRequest.SerializeToString,
+                response_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersResponse.FromString,
+                _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/tandem.features.v1.FeatureService/DeleteUser',
+                request_serializer=tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
 
 
 class FeatureServiceServicer:
@@ -89,6 +104,28 @@ class FeatureServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpsertItems(self, request, context):
+        """Adds items, or changes what is known of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertUsers(self, request, context):
+        """Sets regions and friends of users.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUser(self, request, context):
+        """Erases a user from the event log, the online and offline store, the stored recommendations and
+        the slate log. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeatureServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +148,21 @@ def add_FeatureServiceServicer_to_server(servicer, server):
                     servicer.PrepareRelease,
                     request_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseRequest.FromString,
                     response_serializer=tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseResponse.SerializeToString,
+            ),
+            'UpsertItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertItems,
+                    request_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsRequest.FromString,
+                    response_serializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsResponse.SerializeToString,
+            ),
+            'UpsertUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertUsers,
+                    request_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersRequest.FromString,
+                    response_serializer=tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersResponse.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserRequest.FromString,
+                    response_serializer=tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +274,87 @@ class FeatureService:
             '/tandem.features.v1.FeatureService/PrepareRelease',
             tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseRequest.SerializeToString,
             tandem_dot_features_dot_v1_dot_features__pb2.PrepareReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.features.v1.FeatureService/UpsertItems',
+            tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsRequest.SerializeToString,
+            tandem_dot_features_dot_v1_dot_features__pb2.UpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.features.v1.FeatureService/UpsertUsers',
+            tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersRequest.SerializeToString,
+            tandem_dot_features_dot_v1_dot_features__pb2.UpsertUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.features.v1.FeatureService/DeleteUser',
+            tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserRequest.SerializeToString,
+            tandem_dot_features_dot_v1_dot_features__pb2.DeleteUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,14 @@ class FeatureServiceStub:
     """Appends events to the durable log, then updates the sessions of their users, then answers."""
     PrepareRelease: _grpc.UnaryUnaryMultiCallable[_features_pb2.PrepareReleaseRequest, _features_pb2.PrepareReleaseResponse]
     """Pushes a release's user vectors, item vectors and item metadata to the online store. Idempotent."""
+    UpsertItems: _grpc.UnaryUnaryMultiCallable[_features_pb2.UpsertItemsRequest, _features_pb2.UpsertItemsResponse]
+    """Adds items, or changes what is known of them."""
+    UpsertUsers: _grpc.UnaryUnaryMultiCallable[_features_pb2.UpsertUsersRequest, _features_pb2.UpsertUsersResponse]
+    """Sets regions and friends of users."""
+    DeleteUser: _grpc.UnaryUnaryMultiCallable[_features_pb2.DeleteUserRequest, _features_pb2.DeleteUserResponse]
+    """Erases a user from the event log, the online and offline store, the stored recommendations and
+    the slate log. Idempotent.
+    """
 
 @_typing.type_check_only
 class FeatureServiceAsyncStub(FeatureServiceStub):
@@ -55,6 +63,14 @@ class FeatureServiceAsyncStub(FeatureServiceStub):
     """Appends events to the durable log, then updates the sessions of their users, then answers."""
     PrepareRelease: _aio.UnaryUnaryMultiCallable[_features_pb2.PrepareReleaseRequest, _features_pb2.PrepareReleaseResponse]  # type: ignore[assignment]
     """Pushes a release's user vectors, item vectors and item metadata to the online store. Idempotent."""
+    UpsertItems: _aio.UnaryUnaryMultiCallable[_features_pb2.UpsertItemsRequest, _features_pb2.UpsertItemsResponse]  # type: ignore[assignment]
+    """Adds items, or changes what is known of them."""
+    UpsertUsers: _aio.UnaryUnaryMultiCallable[_features_pb2.UpsertUsersRequest, _features_pb2.UpsertUsersResponse]  # type: ignore[assignment]
+    """Sets regions and friends of users."""
+    DeleteUser: _aio.UnaryUnaryMultiCallable[_features_pb2.DeleteUserRequest, _features_pb2.DeleteUserResponse]  # type: ignore[assignment]
+    """Erases a user from the event log, the online and offline store, the stored recommendations and
+    the slate log. Idempotent.
+    """
 
 class FeatureServiceServicer(metaclass=_abc_1.ABCMeta):
     """Called by the orchestrator."""
@@ -90,5 +106,31 @@ class FeatureServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_features_pb2.PrepareReleaseResponse, _abc.Awaitable[_features_pb2.PrepareReleaseResponse]]:
         """Pushes a release's user vectors, item vectors and item metadata to the online store. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def UpsertItems(
+        self,
+        request: _features_pb2.UpsertItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_features_pb2.UpsertItemsResponse, _abc.Awaitable[_features_pb2.UpsertItemsResponse]]:
+        """Adds items, or changes what is known of them."""
+
+    @_abc_1.abstractmethod
+    def UpsertUsers(
+        self,
+        request: _features_pb2.UpsertUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_features_pb2.UpsertUsersResponse, _abc.Awaitable[_features_pb2.UpsertUsersResponse]]:
+        """Sets regions and friends of users."""
+
+    @_abc_1.abstractmethod
+    def DeleteUser(
+        self,
+        request: _features_pb2.DeleteUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_features_pb2.DeleteUserResponse, _abc.Awaitable[_features_pb2.DeleteUserResponse]]:
+        """Erases a user from the event log, the online and offline store, the stored recommendations and
+        the slate log. Idempotent.
+        """
 
 def add_FeatureServiceServicer_to_server(servicer: FeatureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btandem/model/v1/model.proto\x12\x0ftandem.model.v1\"\xad\x01\n\tUserInput\x12\x14\n\x0chistory_rows\x18\x01 \x03(\r\x12\x15\n\rhistory_kinds\x18\x02 \x03(\r\x12\x14\n\x0chistory_ages\x18\x03 \x03(\x02\x12\x16\n\x0ehistory_values\x18\x04 \x03(\x02\x12\x14\n\x0crequest_time\x18\x05 \x01(\x01\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x08 \x03(\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btandem/model/v1/model.proto\x12\x0ftandem.model.v1\"-\n\x0cWeightedRows\x12\x0c\n\x04rows\x18\x01 \x03(\r\x12\x0f\n\x07weights\x18\x02 \x03(\x02\"\xbe\x02\n\tUserInput\x12\x14\n\x0chistory_rows\x18\x01 \x03(\r\x12\x15\n\rhistory_kinds\x18\x02 \x03(\r\x12\x14\n\x0chistory_ages\x18\x03 \x03(\x02\x12\x16\n\x0ehistory_values\x18\x04 \x03(\x02\x12\x14\n\x0crequest_time\x18\x05 \x01(\x01\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x08 \x03(\x02\x12.\n\x07\x66riends\x18\t \x01(\x0b\x32\x1d.tandem.model.v1.WeightedRows\x12,\n\x05trend\x18\n \x01(\x0b\x32\x1d.tandem.model.v1.WeightedRows\x12\x31\n\ntrend_here\x18\x0b \x01(\x0b\x32\x1d.tandem.model.v1.WeightedRowsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.model.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USERINPUT']._serialized_start=49
-  _globals['_USERINPUT']._serialized_end=222
+  _globals['_WEIGHTEDROWS']._serialized_start=48
+  _globals['_WEIGHTEDROWS']._serialized_end=93
+  _globals['_USERINPUT']._serialized_start=96
+  _globals['_USERINPUT']._serialized_end=414
 # @@protoc_insertion_point(module_scope)

@@ -5,7 +5,8 @@ What the user tower reads, as it travels between services.
 
 Candidates and histories always travel as parallel packed arrays of item rows, never as one
 message an item. An item row is the item's position in the release's item table
-(0 <= row < n_items); it means nothing without the release id that travels with it.
+(0 <= row < n_items), or, for an item that came after the release, n_items plus its number among
+the live items; it means nothing without the release id that travels with it.
 """
 
 from collections import abc as _abc

@@ -112,7 +112,7 @@ class RecommendRequest(_message.Message):
     def __init__(self, user_id: _Optional[str] = ..., count: _Optional[int] = ..., context: _Optional[_Union[Context, _Mapping]] = ..., recent_events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
 class RecommendedItem(_message.Message):
-    __slots__ = ("item_id", "score", "title", "sources", "reasons", "parts")
+    __slots__ = ("item_id", "score", "title", "sources", "reasons", "parts", "propensity")
     class PartsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -126,13 +126,15 @@ class RecommendedItem(_message.Message):
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     score: float
     title: str
     sources: _containers.RepeatedScalarFieldContainer[str]
     reasons: _containers.RepeatedScalarFieldContainer[str]
     parts: _containers.ScalarMap[str, float]
-    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ..., parts: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    propensity: float
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ..., parts: _Optional[_Mapping[str, float]] = ..., propensity: _Optional[float] = ...) -> None: ...
 
 class StageTrace(_message.Message):
     __slots__ = ("stage", "component", "rows_in", "rows_out", "millis", "error")
@@ -150,11 +152,27 @@ class StageTrace(_message.Message):
     error: str
     def __init__(self, stage: _Optional[str] = ..., component: _Optional[str] = ..., rows_in: _Optional[int] = ..., rows_out: _Optional[int] = ..., millis: _Optional[float] = ..., error: _Optional[str] = ...) -> None: ...
 
+class UserTrace(_message.Message):
+    __slots__ = ("version", "events", "newest", "friends_items", "region")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    FRIENDS_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    events: int
+    newest: _timestamp_pb2.Timestamp
+    friends_items: int
+    region: str
+    def __init__(self, version: _Optional[int] = ..., events: _Optional[int] = ..., newest: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., friends_items: _Optional[int] = ..., region: _Optional[str] = ...) -> None: ...
+
 class Trace(_message.Message):
-    __slots__ = ("stages",)
+    __slots__ = ("stages", "user")
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedCompositeFieldContainer[StageTrace]
-    def __init__(self, stages: _Optional[_Iterable[_Union[StageTrace, _Mapping]]] = ...) -> None: ...
+    user: UserTrace
+    def __init__(self, stages: _Optional[_Iterable[_Union[StageTrace, _Mapping]]] = ..., user: _Optional[_Union[UserTrace, _Mapping]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("items", "release_id", "level", "stage_millis", "request_id", "trace")
@@ -286,6 +304,86 @@ class RecordEventsResponse(_message.Message):
     duplicates: int
     errors: _containers.RepeatedCompositeFieldContainer[EventError]
     def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[EventError, _Mapping]]] = ...) -> None: ...
+
+class Item(_message.Message):
+    __slots__ = ("item_id", "title", "genres", "year", "adult", "available")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    GENRES_FIELD_NUMBER: _ClassVar[int]
+    YEAR_FIELD_NUMBER: _ClassVar[int]
+    ADULT_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    genres: _containers.RepeatedScalarFieldContainer[str]
+    year: int
+    adult: bool
+    available: bool
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., genres: _Optional[_Iterable[str]] = ..., year: _Optional[int] = ..., adult: _Optional[bool] = ..., available: _Optional[bool] = ...) -> None: ...
+
+class User(_message.Message):
+    __slots__ = ("user_id", "region", "friends")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    FRIENDS_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    region: str
+    friends: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[str] = ..., region: _Optional[str] = ..., friends: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpsertError(_message.Message):
+    __slots__ = ("index", "field", "reason")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    field: str
+    reason: str
+    def __init__(self, index: _Optional[int] = ..., field: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class UpsertItemsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Item]
+    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
+
+class UpsertItemsResponse(_message.Message):
+    __slots__ = ("accepted", "errors")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    errors: _containers.RepeatedCompositeFieldContainer[UpsertError]
+    def __init__(self, accepted: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[UpsertError, _Mapping]]] = ...) -> None: ...
+
+class UpsertUsersRequest(_message.Message):
+    __slots__ = ("users",)
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    users: _containers.RepeatedCompositeFieldContainer[User]
+    def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
+
+class UpsertUsersResponse(_message.Message):
+    __slots__ = ("accepted", "errors")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    accepted: int
+    errors: _containers.RepeatedCompositeFieldContainer[UpsertError]
+    def __init__(self, accepted: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[UpsertError, _Mapping]]] = ...) -> None: ...
+
+class DeleteUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class DeleteUserResponse(_message.Message):
+    __slots__ = ("events", "stored_lists", "slates")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STORED_LISTS_FIELD_NUMBER: _ClassVar[int]
+    SLATES_FIELD_NUMBER: _ClassVar[int]
+    events: int
+    stored_lists: int
+    slates: int
+    def __init__(self, events: _Optional[int] = ..., stored_lists: _Optional[int] = ..., slates: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("release_id", "state", "created_at", "metrics")

@@ -287,6 +287,21 @@ class AdminServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.UpsertItems = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/UpsertItems',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.UpsertUsers = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/UpsertUsers',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersResponse.FromString,
+                _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/DeleteUser',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
         self.ListReleases = channel.unary_unary(
                 '/tandem.recommender.v1.AdminService/ListReleases',
                 request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ListReleasesRequest.SerializeToString,
@@ -307,6 +322,28 @@ class AdminServiceStub:
 class AdminServiceServicer:
     """What operators call.
     """
+
+    def UpsertItems(self, request, context):
+        """Adds items, or changes what is known of them. A new item can be recommended within a minute,
+        without a new release. Good items are stored, bad ones named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertUsers(self, request, context):
+        """Sets regions and friends of users. Good users are stored, bad ones named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUser(self, request, context):
+        """Erases a user: events, features, stored recommendations, logged slates. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ListReleases(self, request, context):
         """Returns all releases of this system, newest first.
@@ -332,6 +369,21 @@ class AdminServiceServicer:
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'UpsertItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertItems,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsResponse.SerializeToString,
+            ),
+            'UpsertUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertUsers,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersResponse.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserResponse.SerializeToString,
+            ),
             'ListReleases': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReleases,
                     request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ListReleasesRequest.FromString,
@@ -358,6 +410,87 @@ def add_AdminServiceServicer_to_server(servicer, server):
 class AdminService:
     """What operators call.
     """
+
+    @staticmethod
+    def UpsertItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/UpsertItems',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/UpsertUsers',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.UpsertUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/DeleteUser',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.DeleteUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListReleases(request,

@@ -1,0 +1,208 @@
+"""What is on the rise: decayed counts of events, everywhere and by region.
+
+The features service counts live events here; training counts the log's here. Counts decay forward
+(Cormode et al. 2009, "Forward decay"): an event at time t adds 2 ** ((t - L) / h), with a landmark
+L and a half-life h. So nothing changes as time passes, late events count what they would have
+counted in time, and the order of events does not matter.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.popularity import SECONDS_A_DAY
+
+HALF_LIVES_DAYS = (0.25, 2.0, 14.0, 90.0, 365.0)
+"""Half-lives that are counted side by side; training chooses the one that a release is served."""
+
+LATE_SECONDS = 3600.0
+"""Counters cannot go back in time: for a moment this much before their newest event, they know
+nothing."""
+
+_SMOOTHING = 5.0  # events
+_FARTHEST = 64.0  # half-lives from the landmark; far from where float64 ends
+_LEAST = 1e-3  # events; less is no trend
+
+K = TypeVar("K", str, int)
+
+
+@dataclass(frozen=True)
+class Trend(Generic[K]):
+    """Items by their share of recent events, as parallel sequences, largest first.
+
+    Attributes:
+        items: keys.
+        shares: (n,) float32; an item's decayed count divided by that of all events plus five, so
+            that few events say little. Relative to the newest event, so they do not fade.
+    """
+
+    items: list[K]
+    shares: NDArray[np.float32]
+
+
+class _Scope(Generic[K]):
+    """Counts of one region, or of all."""
+
+    def __init__(self) -> None:
+        self.slots: dict[K, int] = {}
+        self.counts = np.zeros((256, len(HALF_LIVES_DAYS)))  # (capacity, half-lives)
+        self.totals = np.zeros(len(HALF_LIVES_DAYS))
+
+    def add(self, items: Sequence[K], weights: NDArray[np.float64]) -> None:
+        slots = [self.slots.setdefault(item, len(self.slots)) for item in items]
+        while len(self.slots) > len(self.counts):
+            self.counts = np.concatenate([self.counts, np.zeros_like(self.counts)])
+        np.add.at(self.counts, slots, weights)
+        self.totals += weights.sum(axis=0)
+
+    def keep(self, most: int) -> None:
+        """Forgets the items that are among the `most` largest at no half-life's measure."""
+        counts = self.counts[: len(self.slots)]
+        importance = (counts / np.maximum(self.totals, 1e-300)).max(axis=1)
+        kept = np.sort(np.argpartition(-importance, most - 1)[:most])
+        names = list(self.slots)
+        self.slots = {names[slot]: at for at, slot in enumerate(kept)}
+        self.counts = counts[kept]
+
+
+class TrendCounters(Generic[K]):
+    """Counts events as they come, in bounded memory. Not thread-safe.
+
+    Args:
+        most_items: items kept for each region, and for all regions together; up to a quarter more
+            are held for a while.
+        most_regions: regions kept; of more, the one with the fewest recent events goes.
+    """
+
+    def __init__(self, most_items: int = 20_000, most_regions: int = 256) -> None:
+        self._most_items = most_items
+        self._most_regions = most_regions
+        self._half_lives = np.array(HALF_LIVES_DAYS) * SECONDS_A_DAY
+        self._landmarks = np.zeros(len(HALF_LIVES_DAYS))
+        self._everywhere: _Scope[K] = _Scope()
+        self._regions: dict[str, _Scope[K]] = {}
+        self.newest = -np.inf
+        """Time of the newest event that was counted, in Unix seconds."""
+
+    def add(self, items: Sequence[K], regions: Sequence[str], times: NDArray[np.float64]) -> None:
+        """Counts events. Those of negative kinds are the caller's to leave out.
+
+        Args:
+            items, regions: of each event; an empty region counts everywhere only.
+            times: (e,) Unix seconds, in any order.
+        """
+        if not len(items):
+            return
+        self.newest = max(self.newest, float(times.max()))
+        self._move_landmarks()
+        weights = np.exp2((times[:, None] - self._landmarks) / self._half_lives)
+        self._everywhere.add(items, weights)
+        self._shrink(self._everywhere)
+        at_region: dict[str, list[int]] = {}
+        for at, region in enumerate(regions):
+            if region:
+                at_region.setdefault(region, []).append(at)
+        for region, places in at_region.items():
+            scope = self._regions.setdefault(region, _Scope())
+            scope.add([items[at] for at in places], weights[places])
+            self._shrink(scope)
+        while len(self._regions) > self._most_regions:
+            longest = np.argmax(self._half_lives)
+            del self._regions[min(self._regions, key=lambda r: self._regions[r].totals[longest])]
+
+    def knows(self, moment: float) -> bool:
+        """Whether the counters stand for what was on the rise at a moment, in Unix seconds."""
+        return moment >= self.newest - LATE_SECONDS
+
+    def top(self, half_life_days: float, count: int, region: str = "") -> Trend[K]:
+        """The items with the most recent events, ties by key.
+
+        Args:
+            half_life_days: one of `HALF_LIVES_DAYS`.
+            count: items wanted.
+            region: where; empty means everywhere.
+
+        Raises:
+            ValueError: another half-life.
+        """
+        column = HALF_LIVES_DAYS.index(half_life_days)
+        scope = self._regions.get(region) if region else self._everywhere
+        if scope is None or not scope.slots:
+            return Trend([], np.empty(0, np.float32))
+        age = (self.newest - self._landmarks[column]) / self._half_lives[column]
+        counts = scope.counts[: len(scope.slots), column] * np.exp2(-age)
+        total = scope.totals[column] * np.exp2(-age) + _SMOOTHING
+        best = np.argpartition(-counts, min(count, len(counts)) - 1)[:count]
+        names = list(scope.slots)
+        ranked = sorted((-counts[slot], names[slot]) for slot in best if counts[slot] >= _LEAST)
+        shares = np.array([-negative for negative, _ in ranked]) / total
+        return Trend([name for _, name in ranked], shares.astype(np.float32))
+
+    def dump(self) -> bytes:
+        """All of the counters, for `load`."""
+        scopes = {"": self._everywhere, **self._regions}
+        return json.dumps(
+            {
+                "half_lives_days": HALF_LIVES_DAYS,
+                "newest": self.newest if np.isfinite(self.newest) else None,
+                "landmarks": self._landmarks.tolist(),
+                "scopes": {
+                    region: {
+                        "items": list(scope.slots),
+                        "counts": scope.counts[: len(scope.slots)].tolist(),
+                        "totals": scope.totals.tolist(),
+                    }
+                    for region, scope in scopes.items()
+                },
+            }
+        ).encode()
+
+    def load(self, dumped: bytes) -> None:
+        """Becomes what `dump` wrote.
+
+        Raises:
+            ValueError: it is damaged, or was counted with other half-lives.
+        """
+        raw: dict[str, Any] = json.loads(dumped)
+        try:
+            if tuple(raw["half_lives_days"]) != HALF_LIVES_DAYS:
+                raise ValueError(f"counted with half-lives {raw['half_lives_days']}")
+            newest = raw["newest"]
+            landmarks = np.array(raw["landmarks"], dtype=np.float64)
+            scopes = {region: _scope(each) for region, each in raw["scopes"].items()}
+            everywhere = scopes.pop("")
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"damaged: {error!r}") from None
+        self.newest = -np.inf if newest is None else float(newest)
+        self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
+
+    def _shrink(self, scope: _Scope[K]) -> None:
+        if len(scope.slots) > self._most_items * 5 // 4:
+            scope.keep(self._most_items)
+
+    def _move_landmarks(self) -> None:
+        """To the newest event, where that is so far that weights would grow out of bounds."""
+        away = (self.newest - self._landmarks) / self._half_lives
+        far = away > _FARTHEST
+        if not far.any():
+            return
+        factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
+        for scope in (self._everywhere, *self._regions.values()):
+            scope.counts *= factors
+            scope.totals *= factors
+        self._landmarks = np.where(far, self.newest, self._landmarks)
+
+
+def _scope(raw: dict[str, Any]) -> _Scope[Any]:
+    scope: _Scope[Any] = _Scope()
+    scope.slots = {item: slot for slot, item in enumerate(raw["items"])}
+    scope.totals = np.array(raw["totals"], dtype=np.float64)
+    counts = np.array(raw["counts"], dtype=np.float64).reshape(-1, len(HALF_LIVES_DAYS))
+    if len(counts) != len(scope.slots):
+        raise ValueError(f"damaged: {len(counts)} counts of {len(scope.slots)} items")
+    scope.counts = np.concatenate([counts, np.zeros((256, len(HALF_LIVES_DAYS)))])
+    return scope
