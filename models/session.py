@@ -68,7 +68,7 @@ def session_features(
         ages: (b, l) seconds, parallel to `kinds`.
         values: (b, l) stars or hours, parallel to `kinds`.
     """
-    b, length = kinds.shape
+    b = len(kinds)
     present = kinds > 0
     counts = np.empty((b, len(WINDOWS), _KINDS), np.float32)
     hours = np.empty((b, len(WINDOWS)), np.float32)
