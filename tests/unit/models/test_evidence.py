@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.events import EventKind
 from models.evidence import (
+    AroundEvidence,
     EvidenceConfig,
     EvidenceTables,
     FactorEvidence,
@@ -19,7 +20,7 @@ from models.evidence import (
     evidence_parts,
     taste_of,
 )
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory, WeightedRows
 from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.metadata import genre_vectors
 from models.neighbours import Neighbours
@@ -184,3 +185,27 @@ def test_taste_is_newest_first_without_dislikes_and_repeats() -> None:
         time=1e9,
     )
     assert taste_of(user).tolist() == [7, 5, 3]
+
+
+def test_what_goes_on_around_a_user_counts_by_the_logarithm_of_its_weight() -> None:
+    part = AroundEvidence("trend", lambda around: around.trend, scale=0.5)
+    trend = WeightedRows(np.array([5, 2], np.int32), np.array([1.5, 0.5], np.float32))
+    known = Known(NOBODY, Surroundings(trend=trend))
+    found = part.score(known, np.array([2, 3, 5], np.int32))
+    np.testing.assert_allclose(found, np.log1p([1, 0, 3]), rtol=1e-6)
+    assert not part.score(Known(ALL), ALL).any()
+
+
+@given(st.dictionaries(st.integers(0, 50), st.floats(0.125, 9, width=32)), row_lists)
+def test_weights_of_rows_are_looked_up_whatever_their_order(
+    weights: dict[int, float], rows: Rows
+) -> None:
+    table = WeightedRows(
+        np.array(list(weights), np.int32), np.array(list(weights.values()), np.float32)
+    )
+    assert table.of(rows).tolist() == [weights.get(int(row), 0.0) for row in rows]
+
+
+def test_weights_and_rows_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="weights: 1 for 2 rows"):
+        WeightedRows(np.array([1, 2], np.int32), np.array([1.0], np.float32))
