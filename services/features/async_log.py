@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -69,6 +69,10 @@ class AsyncEventLog:
     async def standing(self, user_id: str) -> Standing:
         """The user's version, what was upserted, and whether the user was erased."""
         return await self._read(partial(self._log.standing, user_id))
+
+    async def erased(self, user_ids: Collection[str]) -> set[str]:
+        """Those of `user_ids` who were erased, even if events came after that."""
+        return await self._read(partial(self._log.erased, user_ids))
 
     async def friends_events(
         self, friends: Sequence[str], as_of: float | None = None

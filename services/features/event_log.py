@@ -5,7 +5,7 @@ Every method is one transaction (an import: one a chunk), and blocks.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.common.database import metadata
-from services.common.erased import Tombstone, tombstones
+from services.common.erased import ErasedUsers, Tombstone, tombstones
 from services.features import versions
 from services.features.events import Event
 from services.features.friends import friends_events
@@ -73,7 +73,9 @@ _HISTORY = (
     .limit(bindparam("most"))
 )
 _VERSION_WITHOUT_EVENTS = _VERSION.where(
-    ~exists().where(_events.c.user_id == bindparam("user"), _events.c.timestamp <= bindparam("bound"))
+    ~exists().where(
+        _events.c.user_id == bindparam("user"), _events.c.timestamp <= bindparam("bound")
+    )
 )
 
 # Written out for the driver: SQLAlchemy's own way to insert many rows takes twice as long.
@@ -171,6 +173,10 @@ class EventLog:
         """The user's version, what was upserted, and whether the user was erased."""
         with self._engine.connect() as db:
             return read_standing(db, user_id)
+
+    def erased(self, user_ids: Collection[str]) -> set[str]:
+        """Those of `user_ids` who were erased, even if events came after that."""
+        return ErasedUsers(self._engine).among(user_ids)
 
     def friends_events(
         self, friends: Sequence[str], as_of: float | None = None

@@ -112,7 +112,12 @@ class UserTable:
         last = {user.user_id: user for user in users}
         now = time.time()
         rows = [
-            {"user_id": u.user_id, "region": u.region, "friends": list(u.friends), "updated_at": now}
+            {
+                "user_id": u.user_id,
+                "region": u.region,
+                "friends": list(u.friends),
+                "updated_at": now,
+            }
             for _, u in sorted(last.items())  # one order, so that no two requests wait for another
         ]
         build = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
