@@ -40,4 +40,4 @@ class Lease:
         insert = build(_leases).values(name=self._name, **values)
         taken = insert.on_conflict_do_update(index_elements=["name"], set_=values, where=free)
         with self._engine.begin() as db:
-            return db.execute(taken).rowcount == 1
+            return db.execute(taken.returning(_leases.c.holder)).first() is not None
