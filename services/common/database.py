@@ -22,8 +22,8 @@ def open_database(url: str) -> Engine:
         sqlalchemy.exc.OperationalError: the database cannot be opened.
     """
     # Imported for their tables. Here, because the modules import this one.
-    from services.common import releases, stored  # noqa: F401
-    from services.features import event_log  # noqa: F401
+    from services.common import erased, releases, stored  # noqa: F401
+    from services.features import event_log, leases, user_table  # noqa: F401
 
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 30})

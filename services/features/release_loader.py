@@ -2,14 +2,24 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from models.release import Release, ReleaseError
 from services.common.errors import FailedPrecondition
-from services.features.release_rows import RowCounts, chunks, item_metadata, user_profiles
+from services.features.release_rows import (
+    RowCounts,
+    UserProfile,
+    chunks,
+    item_metadata,
+    user_profiles,
+)
 from services.features.store import FeatureStore
 
 _ROWS_A_PUSH = 100  # about 10 ms, for which a live read may have to wait
+
+Erased = Callable[[Collection[str]], Awaitable[Collection[str]]]
+"""Tells which of some users were erased."""
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +30,13 @@ class ReleaseLoader:
     Args:
         root: folder that holds one subfolder a release.
         store: where rows go.
+        erased: whose rows do not.
     """
 
-    def __init__(self, root: Path, store: FeatureStore) -> None:
+    def __init__(self, root: Path, store: FeatureStore, erased: Erased) -> None:
         self._root = root
         self._store = store
+        self._erased = erased
         self._loads: dict[str, asyncio.Task[RowCounts]] = {}
 
     async def prepare(self, release_id: str) -> RowCounts:
@@ -39,6 +51,11 @@ class ReleaseLoader:
             load = self._loads[release_id] = asyncio.create_task(self._prepare(release_id))
             load.add_done_callback(lambda task: self._forget_failure(release_id, task))
         return await asyncio.shield(load)
+
+    @property
+    def prepared(self) -> set[str]:
+        """Ids of the releases that were asked for since the start."""
+        return set(self._loads)
 
     async def close(self) -> None:
         """Ends pushes in progress; the next `prepare` starts them again."""
@@ -59,13 +76,20 @@ class ReleaseLoader:
         return counts
 
     async def _push(self, release: Release) -> RowCounts:
-        counts = RowCounts(len(release.users), len(release.items))
-        for rows in chunks(counts.users, _ROWS_A_PUSH):
-            await self._store.push_users(release.release_id, user_profiles(release, rows))
+        n_users = 0
+        for rows in chunks(len(release.users), _ROWS_A_PUSH):
+            users = await self._not_erased(user_profiles(release, rows))
+            await self._store.push_users(release.release_id, users)
+            n_users += len(users)
+        counts = RowCounts(n_users, len(release.items))
         for rows in chunks(counts.items, _ROWS_A_PUSH):
             await self._store.push_items(release.release_id, item_metadata(release, rows))
         await self._store.complete_release(release.release_id, counts)
         return counts
+
+    async def _not_erased(self, users: list[UserProfile]) -> list[UserProfile]:
+        erased = await self._erased([user.user_id for user in users])
+        return [user for user in users if user.user_id not in erased]
 
 
 def _open(root: Path, release_id: str) -> Release:

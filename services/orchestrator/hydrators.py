@@ -1,7 +1,7 @@
 """Hydrators: what is known of the user, and of the candidates."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.history import HISTORY_LENGTH, Surroundings, UserHistory, WeightedRows
+from services.common.erased import user_hash
 from services.orchestrator.candidates import Candidates, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures, WeightedItems
 from services.orchestrator.pipeline import Level
@@ -42,6 +43,11 @@ class UserHydrator:
         if len(self._last_known) > self._remember:
             self._last_known.popitem(last=False)
         return with_user(query, known)
+
+    def forget(self, hashes: Set[str]) -> None:
+        """Drops what is remembered of users, by the hashes of their ids: they were erased."""
+        for user_id in [user for user in self._last_known if user_hash(user) in hashes]:
+            del self._last_known[user_id]
 
     def without(self, query: Query) -> Query:
         return with_user(query, self._last_known.get(query.user_id, UserFeatures()))

@@ -42,7 +42,7 @@ class System:
     def over(cls, log: EventLog, store: FeatureStore, releases: Path) -> "System":
         async_log = AsyncEventLog(log, seen_cache_items=10_000)
         publisher = SessionPublisher(async_log, store)
-        loader = ReleaseLoader(releases, store)
+        loader = ReleaseLoader(releases, store, async_log.erased)
         reader = UserReader(async_log, store, publisher, loader)
         return cls(log, async_log, store, publisher, EventRecorder(async_log, publisher), reader)
 
