@@ -113,7 +113,8 @@ class Answers:
     def to(cls, count: int) -> Self:
         """To `count` questions, none of which has been asked."""
         nothing = np.empty(0, np.int32)
-        return cls(*([nothing] * count for _ in range(4)))
+        slates, frozen, deep, candidates = ([nothing] * count for _ in range(4))
+        return cls(slates, frozen, deep, candidates)
 
 
 def steps(questions: Sequence[Question]) -> Iterator[Step]:

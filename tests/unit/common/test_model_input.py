@@ -7,7 +7,8 @@ from services.common.model_input import decode_user, encode_user
 
 
 def weighted(*rows: int) -> WeightedRows:
-    return WeightedRows(np.array(rows, np.int32), 1 / np.arange(1, len(rows) + 1, dtype=np.float32))
+    weights = np.arange(len(rows), 0, -1, dtype=np.float32) / 4
+    return WeightedRows(np.array(rows, np.int32), weights)
 
 
 def test_a_user_is_decoded_as_it_was_encoded() -> None:
