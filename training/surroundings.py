@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.events import NEGATIVE
-from models.friends import EVENTS_A_FRIEND, friends_items
+from models.friends import EVENTS_A_FRIEND, FriendsEvents, friends_items
 from models.history import Surroundings, WeightedRows
 from models.trending import HALF_LIVES_DAYS, Trend, TrendCounters
 from training.friends import Friends
@@ -70,9 +70,11 @@ class Around:
             for friend in self._friends(user).tolist():
                 begin, end = log.offsets[friend], log.offsets[friend + 1]
                 last = begin + np.searchsorted(log.times[begin:end], time, side=side)
-                parts.append(np.arange(max(begin, last - EVENTS_A_FRIEND), last))
+                parts.append(np.arange(max(begin, last - EVENTS_A_FRIEND), last)[::-1])
+            numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
             at = np.concatenate([np.empty(0, np.int64), *parts])
-            rows, weights = friends_items(log.rows[at].tolist(), log.times[at])
+            events = FriendsEvents(numbers, log.rows[at].tolist(), log.times[at])
+            rows, weights = friends_items(events)
             yield WeightedRows(np.array(rows, dtype=np.int32), weights)
 
 

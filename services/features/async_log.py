@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from models.friends import FriendsEvents
 from services.common.errors import Unavailable
 from services.features.event_log import AppendResult, EventLog, History
 from services.features.events import Event
@@ -76,7 +75,7 @@ class AsyncEventLog:
 
     async def friends_events(
         self, friends: Sequence[str], as_of: float | None = None
-    ) -> tuple[list[str], NDArray[np.float64]]:
+    ) -> FriendsEvents[str]:
         """What friends lately did; see `friends.friends_events`."""
         return await self._read(partial(self._log.friends_events, friends, as_of))
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -33,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from models.friends import FriendsEvents
 from services.common.database import metadata
 from services.common.erased import ErasedUsers, Tombstone, tombstones
 from services.features import versions
@@ -180,7 +179,7 @@ class EventLog:
 
     def friends_events(
         self, friends: Sequence[str], as_of: float | None = None
-    ) -> tuple[list[str], NDArray[np.float64]]:
+    ) -> FriendsEvents[str]:
         """What friends lately did; see `friends.friends_events`."""
         with self._engine.connect() as db:
             return friends_events(db, friends, as_of)

@@ -141,7 +141,7 @@ class UserReader:
         return session, await self._log.seen(user_id, version)
 
     async def _friends_items(self, friends: Sequence[str], as_of: float | None) -> WeightedItems:
-        return WeightedItems(*friends_items(*await self._log.friends_events(friends, as_of)))
+        return WeightedItems(*friends_items(await self._log.friends_events(friends, as_of)))
 
     async def _stored(self, user_id: str, release_id: str) -> tuple[Session, UserProfile]:
         try:

@@ -1,5 +1,6 @@
 """What is read of friends, on SQLite and PostgreSQL alike."""
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -22,9 +23,11 @@ def event(user: str, at: float, kind: EventKind = EventKind.LIKE) -> Event:
 
 
 def items(log: EventLog, friends: list[str], as_of: float | None = None) -> list[str]:
-    found, times = log.friends_events(friends, as_of)
-    assert [f"i{time:g}" for time in times] == found
-    return sorted(found)
+    found = log.friends_events(friends, as_of)
+    assert [f"i{time:g}" for time in found.times] == list(found.items)
+    same_friend = np.diff(found.friends) == 0
+    assert (np.diff(found.friends) >= 0).all() and (np.diff(found.times)[same_friend] <= 0).all()
+    return sorted(found.items)
 
 
 def test_the_latest_events_of_each_friend_are_read(log: EventLog) -> None:

@@ -72,7 +72,7 @@ def test_friends_count_by_how_lately_they_liked_an_item() -> None:
     log = log_at([[0, 7 * DAY], [7 * DAY], [1, 8 * DAY]], [[0, 1], [1], [2, 3]])
     around = Around(friends_of([[], [], [0, 1]]), 2.0).of(asked_last(log, recorded=True)).around[0]
     assert around.friends.rows.tolist() == [1, 0]
-    np.testing.assert_allclose(around.friends.weights, [2, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(around.friends.weights, [2, 0.5 * 0.7], rtol=1e-6)
 
 
 def test_friends_future_is_unknown() -> None:
