@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,14 +40,11 @@ async def test_erasures_of_other_processes_are_followed(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path}/tandem.db")
     with engine.begin() as db:
         bury(db, "long ago", time.time() - 3_600, 1)
-    forgotten: set[str] = set()
-    follower = ErasureFollower(ErasedUsers(engine), forgotten.update, poll_seconds=0.01)
+    forgotten: asyncio.Queue[Set[str]] = asyncio.Queue()
+    follower = ErasureFollower(ErasedUsers(engine), forgotten.put_nowait, poll_seconds=0.01)
     follower.start()
     with engine.begin() as db:
         bury(db, "now", time.time(), 1)
-    async with asyncio.timeout(5):
-        while not forgotten:
-            await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(forgotten.get(), 5) == {user_hash("now")}
     await follower.close()
     engine.dispose()
-    assert forgotten == {user_hash("now")}
