@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from services.common import stored
-from services.common.database import metadata
+from services.common.database import metadata, open_database
 from services.common.erased import ErasedUsers, user_hash
 from services.common.errors import Unavailable
 from services.common.stored import StoredRecommendations
@@ -129,6 +129,20 @@ async def test_no_table_names_an_erased_user_and_others_keep_all(
     assert user_hash("erased-one") in everything(engine)
     assert (await replica.reader.read("other", "r")).session == before.session
     assert StoredRecommendations(engine).read("r", "other") == (["i"], [1.0])
+
+
+async def test_the_file_of_an_sqlite_database_holds_nothing_of_an_erased_user(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    engine = open_database(sqlite_url)
+    replica = Replica.over(engine, InMemoryStore())
+    many = [event(f"{user}-{n}", user) for n in range(500) for user in ("erased-one", "other")]
+    await replica.recorder.record(many)
+    await replica.eraser.erase("erased-one")
+    await replica.close()
+    engine.dispose()  # moves what the journal holds to the file
+    content = (tmp_path / "tandem.db").read_bytes()
+    assert (b"erased-one" in content, b"other" in content) == (False, True)
 
 
 async def test_an_erased_user_is_unknown_to_readers_and_to_the_online_store(
