@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 
+from services.common.database import overwriting
 from services.common.erased import ErasedUsers, bury, tombstones
 from services.common.errors import Unavailable
 from services.features import versions
@@ -95,7 +96,7 @@ class UserEraser:
         return counts
 
     def _erase_rows(self, user_id: str) -> dict[str, int]:
-        with self._engine.begin() as db:
+        with self._engine.connect() as db, overwriting(db):
             versions.lock(db, [user_id])
             counts = {name: erase(db, user_id) for name, erase in self._tables.items()}
             bury(db, user_id, time.time(), self._last_version(db, user_id) + 1)

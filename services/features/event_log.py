@@ -88,7 +88,6 @@ _IMPORT_CHUNK = 50_000  # rows a transaction
 # Ids of imported rows are hashes, so each row changes a page of its own in their index. With the
 # 2 MB of pages that SQLite usually keeps, an import mostly reads the same pages again.
 _IMPORT_CACHE_KB = 256 << 10
-_IN_CHUNK = 5_000  # values an IN list; SQLite takes 32,766 parameters a statement
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,14 @@ def delete_rows(
 def _delete_from_sqlite(
     store: Any, config: RepoConfig, view: FeatureView, keys: Sequence[bytes]
 ) -> None:
-    with store._get_conn(config) as db:
-        db.executemany(
-            f'DELETE FROM "{config.project}_{view.name}" WHERE entity_key = ?',
-            [(key,) for key in keys],
-        )
+    delete = f'DELETE FROM "{config.project}_{view.name}" WHERE entity_key = ?'
+    connection = store._get_conn(config)
+    connection.execute("PRAGMA secure_delete = ON")  # overwrites, rather than only unlinks
+    try:
+        with connection as db:
+            db.executemany(delete, [(key,) for key in keys])
+    finally:
+        connection.execute("PRAGMA secure_delete = OFF")
 
 
 def _delete_from_redis(

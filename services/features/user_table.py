@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 import pandas as pd
@@ -97,8 +98,12 @@ def validate_user(user: User) -> FieldError | None:
         check_id("user_id", user.user_id)
         or check_text("region", user.region, MAX_REGION_LENGTH)
         or (FieldError("friends", too_many) if too_many else None)
-        or next(filter(None, (check_id("friends", friend) for friend in user.friends)), None)
+        or next(filter(None, starmap(_check_friend, enumerate(user.friends))), None)
     )
+
+
+def _check_friend(place: int, friend: str) -> FieldError | None:
+    return check_id(f"friends[{place}]", friend)
 
 
 class UserTable:
