@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Collection
 
+from models.session import SESSION_LENGTH
 from services.common.errors import DomainError
 from services.features.async_log import AsyncEventLog
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeatureStore
 
 _USERS_A_ROUND = 32
@@ -72,7 +73,7 @@ class SessionPublisher:
 
     async def _push(self, user_ids: list[str]) -> None:
         histories = await self._log.histories(user_ids, SESSION_LENGTH)
-        sessions = map(Session.of, histories)
+        sessions = await asyncio.to_thread(Session.of_all, histories)
         await self._store.push_sessions(dict(zip(user_ids, sessions, strict=True)))
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
+from models.session import SESSION_LENGTH
 from services.common.deadlines import Budget
 from services.common.errors import Unavailable
 from services.features.async_log import AsyncEventLog
@@ -12,7 +13,7 @@ from services.features.metrics import REPAIRED_SESSIONS
 from services.features.publisher import SessionPublisher
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeatureStore
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from models.session import SESSION_LENGTH
 from services.common.channels import open_channel
 from services.common.database import open_database
 from services.common.ports import free_ports
@@ -24,7 +25,7 @@ from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
 from services.features.event_log import EventLog
 from services.features.server import FeaturesService
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.settings import FeaturesSettings
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2

@@ -31,6 +31,13 @@ user_session = FeatureView(
         Field(name="values", dtype=Array(Float64)),
         Field(name="region", dtype=String),
         Field(name="version", dtype=Int64),
+        Field(name="counts_minutes", dtype=Array(Int32)),
+        Field(name="counts_hours", dtype=Array(Int32)),
+        Field(name="counts_days", dtype=Array(Int32)),
+        Field(name="hours_watched", dtype=Array(Float32)),
+        Field(name="session_start", dtype=Float64),
+        Field(name="taste_item_ids", dtype=Array(String)),
+        Field(name="taste_weights", dtype=Array(Float32)),
     ],
 )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from models.session import SESSION_LENGTH
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, InvalidArgument
 from services.common.ports import free_ports
@@ -21,7 +22,7 @@ from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
 from services.features.repo.config import repo_config
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeastStore, FeatureStore
 from services.features.users import UserReader
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
