@@ -23,7 +23,7 @@ def open_database(url: str) -> Engine:
     """
     # Imported for their tables. Here, because the modules import this one.
     from services.common import releases, stored  # noqa: F401
-    from services.features import event_log  # noqa: F401
+    from services.features import event_log, trend_snapshots  # noqa: F401
 
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 30})

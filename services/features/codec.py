@@ -2,9 +2,11 @@
 
 import math
 
+from models.trending import Trend
 from services.features.events import Event
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
+from services.features.trends import Trends
 from services.features.users import UserFeatures
 from tandem.features.v1 import features_pb2
 from tandem.recommender.v1 import recommender_pb2
@@ -39,7 +41,16 @@ def encode_recorded(recorded: Recorded) -> features_pb2.RecordEventsResponse:
     )
 
 
-def encode_user(user: UserFeatures) -> features_pb2.GetUserFeaturesResponse:
+def encode_trend(trend: Trend[str]) -> features_pb2.WeightedItems | None:
+    """None for a trend without items."""
+    if not trend.items:
+        return None
+    return features_pb2.WeightedItems(item_ids=trend.items, weights=trend.shares)
+
+
+def encode_user(
+    user: UserFeatures, trends: Trends[features_pb2.WeightedItems | None]
+) -> features_pb2.GetUserFeaturesResponse:
     session = user.session
     return features_pb2.GetUserFeaturesResponse(
         session=features_pb2.Session(
@@ -54,6 +65,8 @@ def encode_user(user: UserFeatures) -> features_pb2.GetUserFeaturesResponse:
         factors=user.profile.factors,
         region=user.profile.region,
         friends=user.profile.friends,
+        trend=trends.everywhere,
+        trend_here=trends.here,
     )
 
 

@@ -6,3 +6,7 @@ REPAIRED_SESSIONS = Counter(
     "tandem_features_repaired_sessions",
     "Sessions that readers found missing or old, and computed from the log.",
 )
+
+TREND_EVENTS = Counter(
+    "tandem_features_trend_events", "Events of the log that the trend of this replica took in."
+)

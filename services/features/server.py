@@ -9,6 +9,7 @@ from services.common.database import open_database
 from services.common.errors import FailedPrecondition
 from services.common.releases import ReleaseRegistry
 from services.features.async_log import AsyncEventLog
+from services.features.codec import encode_trend
 from services.features.event_log import EventLog
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
@@ -17,6 +18,7 @@ from services.features.repo.config import repo_config
 from services.features.service import FeatureServicer
 from services.features.settings import FeaturesSettings
 from services.features.store import FeastStore
+from services.features.trends import LiveTrend
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2_grpc
 
@@ -34,20 +36,23 @@ class FeaturesService:
         self._log = AsyncEventLog(EventLog(self._engine), settings.seen_cache_items)
         self._publisher = SessionPublisher(self._log, self._store)
         self._releases = ReleaseLoader(settings.release_root, self._store)
+        self._trend = LiveTrend(self._engine, encode_trend, settings.trend_items)
 
     def register(self, server: aio.Server) -> None:
         features_pb2_grpc.add_FeatureServiceServicer_to_server(
             FeatureServicer(
                 UserReader(self._log, self._store, self._publisher, self._releases),
-                EventRecorder(self._log, self._publisher),
+                EventRecorder(self._log, self._publisher, stored=self._trend.wake),
                 self._releases,
                 self._store,
+                self._trend,
             ),
             server,
         )
 
     async def start(self) -> None:
         await self._store.open()
+        await self._trend.start()
         active = await asyncio.to_thread(ReleaseRegistry(self._engine).active)
         if active is not None:
             await self._prepare(active)
@@ -56,6 +61,7 @@ class FeaturesService:
         await self._publisher.close()
         await self._releases.close()
         await self._log.close()
+        await self._trend.close()
         await self._store.close()
         self._engine.dispose()
 

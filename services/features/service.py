@@ -10,6 +10,7 @@ from services.features.events import MAX_ID_LENGTH
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.store import FeatureStore
+from services.features.trends import LiveTrend
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 
@@ -25,11 +26,13 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         recorder: EventRecorder,
         releases: ReleaseLoader,
         store: FeatureStore,
+        trend: LiveTrend[features_pb2.WeightedItems | None],
     ) -> None:
         self._users = users
         self._recorder = recorder
         self._releases = releases
         self._store = store
+        self._trend = trend
 
     async def GetUserFeatures(
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
@@ -37,8 +40,10 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         _require_id("user_id", request.user_id)
         if not (math.isfinite(request.as_of) and request.as_of >= 0):
             raise InvalidArgument("as_of", "must be a finite number, not below 0")
-        user = await self._users.read(request.user_id, request.release_id, request.as_of or None)
-        return encode_user(user)
+        as_of = request.as_of or None
+        user = await self._users.read(request.user_id, request.release_id, as_of)
+        region = request.region or user.session.region or user.profile.region
+        return encode_user(user, await self._trend.top(request.trend_half_life_days, region, as_of))
 
     async def GetItemFeatures(
         self, request: features_pb2.GetItemFeaturesRequest, _context: Context

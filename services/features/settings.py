@@ -35,3 +35,6 @@ class FeaturesSettings(ServiceSettings):
 
     seen_cache_items: int = Field(default=2_000_000, ge=0)
     """Item ids that the cache of seen items may hold, over all users; about 100 bytes each."""
+
+    trend_items: int = Field(default=10_000, ge=200)
+    """Items that the trend counts for each region, and for all regions together."""
