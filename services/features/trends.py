@@ -51,7 +51,7 @@ class Trends(Generic[E]):
 
 @dataclass(frozen=True)
 class _Made(Generic[E]):
-    encoded: E
+    trends: Trends[E]
     state: int  # of the counters
     time: float
 
@@ -71,6 +71,7 @@ class LiveTrend(Generic[E]):
         self._counting = TrendCounting(engine, most_items)
         self._encode = encode
         self._nothing = encode(Trend([], np.empty(0, np.float32)))
+        self._everywhere: dict[float, tuple[int, E]] = {}  # by half-life: state, list
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trend-reader")
         self._counter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trend-counter")
         self._wake = asyncio.Event()
@@ -110,9 +111,7 @@ class LiveTrend(Generic[E]):
         moment = time.time() if as_of is None else as_of
         if not (half_life_days and self._caught_up.is_set() and self._counting.knows(moment)):
             return Trends(self._nothing, self._nothing)
-        everywhere = await self._list((half_life_days, ""))
-        here = await self._list((half_life_days, region)) if region else self._nothing
-        return Trends(everywhere, here)
+        return await self._lists_of((half_life_days, region))
 
     async def close(self) -> None:
         """Counts what is in the log, keeps the counters, and ends the threads."""
@@ -124,33 +123,38 @@ class LiveTrend(Generic[E]):
         await asyncio.to_thread(self._reader.shutdown)
         await asyncio.to_thread(self._counter.shutdown)
 
-    async def _list(self, key: tuple[float, str]) -> E:
+    async def _lists_of(self, key: tuple[float, str]) -> Trends[E]:
         made = self._lists.get(key)
         now = time.monotonic()
         if made and (made.state == self._state or now - made.time < _LEAST_SECONDS_A_LIST):
-            return made.encoded
+            return made.trends
         making = self._making.get(key)
         if making is None:
             making = self._making[key] = asyncio.create_task(self._make(key))
         await asyncio.wait([making], timeout=None if made is None else _PATIENCE_SECONDS)
         if made is not None and not making.done():
-            return made.encoded
-        return making.result().encoded
+            return made.trends
+        return making.result().trends
 
     async def _make(self, key: tuple[float, str]) -> _Made[E]:
-        half_life_days, region = key
         state, now = self._state, time.monotonic()
         try:
-            encoded = await self._off_loop(
-                self._counter,
-                lambda: self._encode(self._counting.top(half_life_days, ITEMS, region)),
-            )
+            trends = await self._off_loop(self._counter, partial(self._trends, *key, state))
         finally:
             del self._making[key]
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
-        made = self._lists[key] = _Made(encoded, state, now)
+        made = self._lists[key] = _Made(trends, state, now)
         return made
+
+    def _trends(self, half_life_days: float, region: str, state: int) -> Trends[E]:
+        made, everywhere = self._everywhere.get(half_life_days, (-1, self._nothing))
+        if made != state:
+            everywhere = self._encode(self._counting.top(half_life_days, ITEMS, ""))
+            self._everywhere[half_life_days] = state, everywhere
+        if not region:
+            return Trends(everywhere, self._nothing)
+        return Trends(everywhere, self._encode(self._counting.top(half_life_days, ITEMS, region)))
 
     async def _run(self) -> None:
         loaded, kept = False, time.monotonic()
