@@ -158,7 +158,7 @@ class TrendCounters(Generic[K]):
 
     def dump(self) -> bytes:
         """All of the counters, for `load`: a line of JSON, then each scope's line and counts."""
-        scopes = {"": self._everywhere, **self._regions}
+        scopes: dict[str, _Scope[K]] = {"": self._everywhere, **self._regions}
         header = {
             "half_lives_days": HALF_LIVES_DAYS,
             "newest": self.newest if np.isfinite(self.newest) else None,
@@ -199,7 +199,8 @@ class TrendCounters(Generic[K]):
         if not far.any():
             return
         factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
-        for scope in (self._everywhere, *self._regions.values()):
+        scopes: list[_Scope[K]] = [self._everywhere, *self._regions.values()]
+        for scope in scopes:
             scope.counts *= factors
             scope.totals *= factors
         self._landmarks = np.where(far, self.newest, self._landmarks)

@@ -11,10 +11,13 @@ from services.common.releases import ReleaseRegistry
 from services.features.async_log import AsyncEventLog
 from services.features.codec import encode_trend
 from services.features.event_log import EventLog
+from services.features.offline import OfflineSessions
+from services.features.offline_parts import SessionParts
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.repo.config import repo_config
+from services.features.repo.definitions import SESSION_FOLDER
 from services.features.service import FeatureServicer
 from services.features.settings import FeaturesSettings
 from services.features.store import FeastStore
@@ -34,7 +37,8 @@ class FeaturesService:
         self._engine = open_database(settings.database_url)
         self._store = FeastStore(repo_config(settings))
         self._log = AsyncEventLog(EventLog(self._engine), settings.seen_cache_items)
-        self._publisher = SessionPublisher(self._log, self._store)
+        self._offline = OfflineSessions(_session_parts(settings))
+        self._publisher = SessionPublisher(self._log, self._store, pushed=self._offline.add)
         self._releases = ReleaseLoader(settings.release_root, self._store)
         self._trend = LiveTrend(self._engine, encode_trend, settings.trend_items)
 
@@ -52,6 +56,7 @@ class FeaturesService:
 
     async def start(self) -> None:
         await self._store.open()
+        self._offline.start()
         await self._trend.start()
         active = await asyncio.to_thread(ReleaseRegistry(self._engine).active)
         if active is not None:
@@ -62,6 +67,7 @@ class FeaturesService:
         await self._releases.close()
         await self._log.close()
         await self._trend.close()
+        await self._offline.close()
         await self._store.close()
         self._engine.dispose()
 
@@ -71,3 +77,10 @@ class FeaturesService:
         except FailedPrecondition as error:
             # Events must be taken all the same; reads of this release say what is wrong with it.
             log.error("the active release cannot be served", extra={"why": str(error)})
+
+
+def _session_parts(settings: FeaturesSettings) -> SessionParts | None:
+    if not settings.offline_days:
+        return None
+    folder = settings.store_root / SESSION_FOLDER
+    return SessionParts(folder, settings.offline_days, settings.offline_megabytes << 20)

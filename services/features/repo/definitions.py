@@ -13,11 +13,22 @@ release = Entity(name="release", join_keys=["release_id"], value_type=ValueType.
 
 
 def _batch_source(name: str) -> FileSource:
-    # Feast wants one for every view. Rows are pushed here; nothing reads these files.
+    # Feast wants one for every view. Rows of releases are pushed; there are no such files.
     return FileSource(name=name, path=f"{name}.parquet", timestamp_field="event_timestamp")
 
 
-session_push = PushSource(name="session_push", batch_source=_batch_source("session_batch"))
+SESSION_FOLDER = "offline/user_session"
+"""Folder of the sessions' parquet parts, in the repository; `offline_parts.py` writes them."""
+
+session_push = PushSource(
+    name="session_push",
+    batch_source=FileSource(
+        name="session_batch",
+        path=SESSION_FOLDER,
+        timestamp_field="event_timestamp",  # of the newest event
+        created_timestamp_column="version_time",  # the version as a time: of one instant, the last
+    ),
+)
 
 user_session = FeatureView(
     name="user_session",

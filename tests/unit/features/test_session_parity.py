@@ -87,7 +87,7 @@ def test_a_computed_session_equals_training_at_any_cut_of_any_log(seed: int, cut
     log = EventLog(engine)
     log.append(random_log(seed)[:cut])
     sequences, items = training_log(log)
-    for user in np.flatnonzero(np.diff(sequences.offsets)):
+    for user in np.flatnonzero(np.diff(sequences.offsets)).tolist():
         session = Session.of(log.history(f"u{user}", SESSION_LENGTH))
         assert_same(session, sequences, items, user)
     engine.dispose()

@@ -66,7 +66,7 @@ def test_counts_hours_and_length_are_those_of_a_plain_loop(users: list[Events]) 
 
 
 def test_columns_are_named_in_their_order() -> None:
-    user = [(EventKind.WATCH, 60, 3.0), (EventKind.LIKE, 900, 0.0)]
+    user: Events = [(EventKind.WATCH, 60, 3.0), (EventKind.LIKE, 900, 0.0)]
     [columns] = features_of([user]).columns
     assert len(columns) == len(COLUMNS) == len(set(COLUMNS))
     named = {name: float(columns[column(name)]) for name in COLUMNS if columns[column(name)]}

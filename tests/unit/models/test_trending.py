@@ -1,7 +1,6 @@
 """Trends: decayed counts that no order, no passing of time and no restart changes."""
 
 from collections.abc import Callable
-from random import Random
 
 import numpy as np
 import pytest
