@@ -53,7 +53,7 @@ class SessionFeatures:
         numbers: list[NDArray[np.float32]] = [
             self.counts.reshape(b, -1),
             self.hours,
-            self.length[:, None] / 60,
+            self.length[:, None] / np.float32(60),
         ]
         columns: NDArray[np.float32] = np.log1p(np.concatenate(numbers, axis=1))
         return columns

@@ -199,8 +199,8 @@ class TrendCounters(Generic[K]):
         if not far.any():
             return
         factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
-        scopes: list[_Scope[K]] = [self._everywhere, *self._regions.values()]
-        for scope in scopes:
+        scopes: list[_Scope[K]] = list(self._regions.values())
+        for scope in [*scopes, self._everywhere]:
             scope.counts *= factors
             scope.totals *= factors
         self._landmarks = np.where(far, self.newest, self._landmarks)

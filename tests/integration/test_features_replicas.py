@@ -75,7 +75,7 @@ def events() -> list[recommender_pb2.Event]:
             event_id=f"e{number}",
             user_id="u",
             item_id=f"i{chance.randrange(80)}",
-            kind=recommender_pb2.EventKind.ValueType(chance.randint(1, 11)),
+            kind=recommender_pb2.EventKind.Name(chance.randint(1, 11)),
             value=chance.choice([1.0, 2.5]),
             region=chance.choice(["", "de", "fr"]),
         )

@@ -39,7 +39,8 @@ def parts_in(folder: Path, days: float = 30.0, most_bytes: int = 1 << 30) -> Ses
 
 def rows_in(folder: Path) -> pd.DataFrame:
     files = sorted((folder / SESSION_FOLDER).glob("*.parquet"))
-    return pd.concat([pq.read_table(file).to_pandas() for file in files], ignore_index=True)
+    frames: list[pd.DataFrame] = [pq.read_table(file).to_pandas() for file in files]
+    return pd.concat(frames, ignore_index=True)
 
 
 def lost() -> float:
