@@ -22,7 +22,7 @@ def open_database(url: str) -> Engine:
         sqlalchemy.exc.OperationalError: the database cannot be opened.
     """
     # Imported for their tables. Here, because the modules import this one.
-    from services.common import releases, stored  # noqa: F401
+    from services.common import live_items, releases, slates, stored  # noqa: F401
     from services.features import event_log  # noqa: F401
 
     if url.startswith("sqlite"):
