@@ -34,6 +34,7 @@ def write_random_release(root: Path, n_items: int, dimensions: int, seed: int) -
     encoder = MetadataEncoder.fit(genres)
     shape = TowerShape(n_items, encoder.width, dimensions=dimensions)
     model = TwoTower(shape, FeatureSchema())
+    model.item.metadata_to_target.normal_()
     vectors = rng.standard_normal((n_items, dimensions + FOLDED_COLUMNS)).astype(np.float32)
     with ReleaseWriter(root) as writer:
         writer.table(ITEMS, _items(genres, years))

@@ -20,6 +20,15 @@ Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
 
 
+class ItemRows(Protocol):
+    """Something a row an item: an array, or one that new items were added to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Rows, /) -> Scores: ...
+
+
 class Evidence(Protocol):
     """One part of the final score."""
 
@@ -92,7 +101,7 @@ class FactorEvidence:
         depth: last events that count.
     """
 
-    items: Scores
+    items: ItemRows
     fold_in: FoldIn
     half_life: float
     name: str = "factors"
@@ -117,7 +126,7 @@ class ItemPrior:
     """
 
     name: str
-    values: Scores
+    values: ItemRows
 
     def score(self, taste: Rows, rows: Rows) -> Scores:
         return self.values[rows]
@@ -137,7 +146,7 @@ class GenreEvidence:
         usual: (g,) float32 mean of `vectors`.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: ItemRows
     usual: NDArray[np.float32]
     name: str = "genres"
     few: float = 5.0

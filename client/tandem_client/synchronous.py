@@ -75,6 +75,10 @@ class Client:
         """Stores events durably; bad ones are named in the answer's `errors`."""
         return self._call(self._recommender.RecordEvents, pb.RecordEventsRequest(events=events))
 
+    def upsert_items(self, items: Iterable[pb.Item]) -> pb.UpsertItemsResponse:
+        """Adds items or changes them, durably; bad ones are named in the answer's `errors`."""
+        return self._call(self._admin.UpsertItems, pb.UpsertItemsRequest(items=items))
+
     def list_releases(self) -> pb.ListReleasesResponse:
         """All releases, newest first."""
         return self._call(self._admin.ListReleases, pb.ListReleasesRequest())

@@ -7,9 +7,11 @@ from grpc import aio
 
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition
+from services.common.live_items import LiveItemTable
 from services.common.releases import ReleaseRegistry
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
+from services.features.items import ItemRecorder
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
@@ -42,6 +44,7 @@ class FeaturesService:
                 EventRecorder(self._log, self._publisher),
                 self._releases,
                 self._store,
+                ItemRecorder(LiveItemTable(self._engine)),
             ),
             server,
         )

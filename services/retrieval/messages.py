@@ -10,7 +10,7 @@ from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
 from services.retrieval.loaded import LoadedRelease
-from services.retrieval.query import Query
+from services.retrieval.query import NewItems, Query
 from services.retrieval.retriever import Retrieved
 from services.retrieval.vectors import Space
 from tandem.model.v1 import model_pb2
@@ -26,19 +26,23 @@ def check_count(count: int, most: int) -> None:
         raise InvalidArgument("count", f"{count} is not within 1 to {most}")
 
 
-def decode_query(request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: float) -> Query:
+def decode_query(
+    request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: float, new: NewItems | None = None
+) -> Query:
     """The query of a request.
 
     Args:
         request: what came in.
         loaded: the release it names.
         seconds: time a source has.
+        new: items that came after the release; None for none.
 
     Raises:
         InvalidArgument: a field is out of range; the text begins with its name.
     """
-    excluded = np.zeros(len(loaded), dtype=np.bool_)
-    excluded[_rows("exclude_rows", request.exclude_rows, len(loaded))] = True
+    new = new or NewItems()
+    excluded = np.zeros(len(loaded) + len(new), dtype=np.bool_)
+    excluded[_rows("exclude_rows", request.exclude_rows, len(excluded))] = True
     return Query(
         loaded=loaded,
         user=_user(request.user, loaded),
@@ -46,6 +50,7 @@ def decode_query(request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: fl
         excluded=excluded,
         excluded_count=int(excluded.sum()),
         seconds=seconds,
+        new=new,
     )
 
 
