@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,18 +21,11 @@ class LiveItems:
 
     Args:
         table: what to follow.
-        on_change: called, in whichever thread polled, after items changed.
         seconds: between two polls.
     """
 
-    def __init__(
-        self,
-        table: LiveItemTable,
-        on_change: Callable[[], None] = lambda: None,
-        seconds: float = POLL_SECONDS,
-    ) -> None:
+    def __init__(self, table: LiveItemTable, seconds: float = POLL_SECONDS) -> None:
         self._table = table
-        self._on_change = on_change
         self._seconds = seconds
         self._items: tuple[LiveItem, ...] = ()
         self._revision = 0
@@ -65,8 +57,6 @@ class LiveItems:
             self._failures = 0
             if changes:
                 self._apply(changes)
-        if changes:
-            self._on_change()
         return True
 
     def close(self) -> None:

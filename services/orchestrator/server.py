@@ -1,8 +1,12 @@
 """The recommender, one list a stage, and the wiring of the orchestrator."""
 
+import asyncio
+
 from grpc import aio
 
 from services.common.database import open_database
+from services.common.live_items import LiveItemTable
+from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
@@ -27,6 +31,7 @@ class OrchestratorService:
         self._settings = settings
         self._engine = open_database(settings.database_url)
         self._stored = StoredRecommendations(self._engine)
+        self._live = LiveItems(LiveItemTable(self._engine))
 
     def register(self, server: aio.Server) -> None:
         settings = self._settings
@@ -39,6 +44,7 @@ class OrchestratorService:
             [self._features, self._retrieval, self._ranking],
             settings.prepare_seconds,
             settings.release_poll_seconds,
+            self._live,
         )
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
             RecommenderServicer(
@@ -51,7 +57,12 @@ class OrchestratorService:
             ),
             server,
         )
-        recommender_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self._switch), server)
+        recommender_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(
+                self._switch, self._features, self._live, settings.default_deadline_seconds
+            ),
+            server,
+        )
 
     def _pipeline(self) -> Pipeline:
         settings = self._settings
@@ -67,10 +78,12 @@ class OrchestratorService:
         )
 
     async def start(self) -> None:
+        await asyncio.to_thread(self._live.start)
         await self._switch.start()
 
     async def close(self) -> None:
         await self._switch.close()
+        await asyncio.to_thread(self._live.close)
         for client in (self._features, self._retrieval, self._ranking):
             await client.close()
         self._engine.dispose()
