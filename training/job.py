@@ -65,7 +65,7 @@ def train_from_log(
 
 
 def with_live_items(items: pd.DataFrame, live: Sequence[LiveItem]) -> pd.DataFrame:
-    """An item table (see `InteractionData`) with live items; of an id in both, the live one stays."""
+    """Items (see `InteractionData`) with live ones; of an id that both hold, the live one stays."""
     if not live:
         return items
     upserted = pd.DataFrame(

@@ -110,6 +110,22 @@ class Candidates:
             self.rows, self.scores, self.found_by, self.source_names, {**self.columns, **columns}
         )
 
+    def replaced(self, position: int, other: "Candidates", theirs: int) -> "Candidates":
+        """The same candidates, one of them replaced by one of others of the same sources."""
+
+        def put(own: NDArray[Any], their: NDArray[Any]) -> NDArray[Any]:
+            changed = own.copy()
+            changed[position] = their[theirs]
+            return changed
+
+        return Candidates(
+            put(self.rows, other.rows),
+            put(self.scores, other.scores),
+            put(self.found_by, other.found_by),
+            self.source_names,
+            {name: put(column, other.columns[name]) for name, column in self.columns.items()},
+        )
+
     def also_found_by(self, name: str, position: int) -> "Candidates":
         """The same candidates, with one more source that found the one at a position."""
         bit = np.zeros(len(self), np.int64)
@@ -122,6 +138,9 @@ class Candidates:
         bits = int(self.found_by[position])
         return [name for bit, name in enumerate(self.source_names) if bits >> bit & 1]
 
+
+EXPLORATION = "exploration"
+"""Name of the source of an item that exploration put where it is; it has others, too."""
 
 PROPENSITY = "propensity"
 """Column of the chances with which exploration put items where they are; absent for all ones."""

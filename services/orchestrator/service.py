@@ -14,12 +14,13 @@ from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
-from services.orchestrator.candidates import PART, PREDICTION
+from services.orchestrator.candidates import PART, PREDICTION, PROPENSITY
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
 from services.orchestrator.similar_users import METHOD, check_method, similar_users
+from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
@@ -36,8 +37,10 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         features: FeaturesClient,
         retrieval: RetrievalClient,
         default_deadline: float,
+        slates: SlateWriter | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._slates = slates
         self._switch = switch
         self._stored = stored
         self._features = features
@@ -49,7 +52,10 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
     ) -> pb.RecommendResponse:
         budget = Budget.current(self._default_deadline)
         query = decode_recommend(request, request_id.get(), self._switch.catalogue(), budget)
-        return _encode_slate(await self._pipeline.run(query), request.explain)
+        slate = await self._pipeline.run(query)
+        if self._slates is not None:
+            self._slates.put(slate)
+        return _encode_slate(slate, request.explain)
 
     async def RecommendStored(
         self, request: pb.RecommendStoredRequest, context: Context
@@ -63,7 +69,11 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         return pb.RecommendStoredResponse(
             items=[
                 pb.RecommendedItem(
-                    item_id=i.item_id, score=i.score, title=i.title, sources=[source]
+                    item_id=i.item_id,
+                    score=i.score,
+                    title=i.title,
+                    sources=[source],
+                    propensity=1.0,
                 )
                 for i in items
             ],
@@ -172,6 +182,7 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
 def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
     items, chosen, record = slate.query.catalogue.items, slate.chosen, slate.record
     scores = chosen.columns.get(PREDICTION, chosen.scores)
+    propensities = chosen.columns.get(PROPENSITY, np.ones(len(chosen)))
     parts = {
         name.removeprefix(PART): column
         for name, column in chosen.columns.items()
@@ -185,6 +196,7 @@ def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
                 title=items.titles[row],
                 sources=chosen.sources_of(position),
                 parts={name: values[position] for name, values in parts.items()},
+                propensity=propensities[position],
             )
             for position, (row, score) in enumerate(
                 zip(chosen.rows.tolist(), scores.tolist(), strict=True)
