@@ -101,7 +101,7 @@ class FactorEvidence:
         depth: last events that count.
     """
 
-    items: ItemRows
+    items: Scores
     fold_in: FoldIn
     half_life: float
     name: str = "factors"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.final_score import FinalScorer
 from models.metadata import genre_names, genre_vectors
-from models.new_items import NewItemVectors, extended_scorer
+from models.new_items import Likes, NewItemVectors, extended_scorer
 from services.common.live_items import LiveItem
 from services.common.live_view import LiveItems
 from services.ranking.scoring import LoadedRelease
@@ -21,6 +21,7 @@ class _Followed:
 
     base: LoadedRelease
     vectors: NewItemVectors
+    likes: Likes
     genres: list[str]
     items: tuple[LiveItem, ...]
     extended: LoadedRelease
@@ -62,11 +63,15 @@ class LiveScorers:
             known = self._followed.get(base.release_id)
             if known is None or known.base is not base:
                 names = genre_names(base.release.items.genres)
-                known = _Followed(base, NewItemVectors(base.scorer.towers), names, (), base)
+                towers = base.scorer.towers
+                likes = Likes(towers.item_vectors)
+                known = _Followed(base, NewItemVectors(towers), likes, names, (), base)
                 self._followed[base.release_id] = known
             if known.items is not items and len(items) >= len(known.items):
                 genres = genre_vectors([item.genres for item in items], known.genres)
-                scorer = extended_scorer(base.scorer, known.vectors.of(items), genres)
+                vectors = known.vectors.of(items)
+                likes = known.likes.of(vectors)
+                scorer = extended_scorer(base.scorer, vectors, genres, likes)
                 known.extended = replace(base, scorer=scorer, n_live=len(items))
                 known.items = items
             return known.extended
