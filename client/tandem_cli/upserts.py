@@ -13,6 +13,7 @@ from tandem_cli.output import print_json
 from tandem_client import item
 
 _ITEMS_A_CALL = 1_000
+_FACTS = ("year", "adult", "available")
 
 
 @click.command("upsert-items")
@@ -41,16 +42,10 @@ def upsert_items(file: Path, state: State, port: int | None, as_json: bool) -> N
 
 def _calls(table: pd.DataFrame) -> Iterator[tuple[int, list[pb.Item]]]:
     """The items in parts, each with the position of its first."""
+    columns = (table[name].tolist() for name in ("item_id", "title", "genres", *_FACTS))
     items = [
-        item(
-            str(row.item_id),
-            title=str(row.title),
-            genres=list(row.genres),
-            year=int(row.year),
-            adult=bool(row.adult),
-            available=bool(row.available),
-        )
-        for row in table.itertuples(index=False)
+        item(item_id, title=title, genres=genres, year=year, adult=adult, available=available)
+        for item_id, title, genres, year, adult, available in zip(*columns, strict=True)
     ]
     for first in range(0, len(items), _ITEMS_A_CALL):
         yield first, items[first : first + _ITEMS_A_CALL]

@@ -70,8 +70,7 @@ class LiveScorers:
             if known.items is not items and len(items) >= len(known.items):
                 genres = genre_vectors([item.genres for item in items], known.genres)
                 vectors = known.vectors.of(items)
-                likes = known.likes.of(vectors)
-                scorer = extended_scorer(base.scorer, vectors, genres, likes)
+                scorer = extended_scorer(base.scorer, vectors, genres, known.likes.of(vectors))
                 known.extended = replace(base, scorer=scorer, n_live=len(items))
                 known.items = items
             return known.extended

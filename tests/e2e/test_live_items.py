@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +14,12 @@ ITEM = "fresh-from-the-press"
 
 
 @pytest.fixture
-def gone_afterwards(running: Running) -> Iterator[None]:
+def gone_afterwards(running: Running, tmp_path: Path) -> Iterator[None]:
     """Other tests of this system see no new items, and so no exploration."""
     yield
-    running.client.upsert_items([item(ITEM, available=False)])
+    (tmp_path / "items.csv").write_text(f"item_id,available\n{ITEM},false\n")
+    answer = running.tandem("upsert-items", str(tmp_path / "items.csv"))
+    assert answer == {"accepted": 1, "errors": []}
     assert until(lambda: place(running, running.world.user_ids[0]) is None, 10)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.random_release import clicked, write_random_release
-from models.evidence import FactorEvidence, GenreEvidence, ItemPrior, ItemToItem
+from models.evidence import Evidence, FactorEvidence, GenreEvidence, ItemPrior, ItemToItem
 from models.final_score import FinalScorer
 from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.metadata import genre_vectors
@@ -37,7 +37,7 @@ def scorer(towers: TwoTowerScorer) -> FinalScorer:
     rng = np.random.default_rng(5)
     near = rng.integers(0, N, (N, 6)).astype(np.int32)
     factors = rng.normal(size=(N, 3)).astype(np.float32)
-    evidence = [
+    evidence: list[Evidence] = [
         ItemToItem("transitions", near, rng.random((N, 6)).astype(np.float32), 0.8, 1e-3),
         FactorEvidence(factors, FoldIn(factors, FactorizationConfig()), 5.0),
         ItemPrior("popularity", rng.random(N).astype(np.float32)),
