@@ -51,7 +51,9 @@ class LiveItems:
                 changes = self._table.changes_since(self._revision)
             except SQLAlchemyError as error:
                 if self._failures % _LOG_EVERY == 0:
-                    log.warning("live items not read", extra={"reason": str(error).splitlines()[0]})
+                    log.warning(
+                        "live items not read", extra={"reason": str(error).partition("\n")[0]}
+                    )
                 self._failures += 1
                 return False
             self._failures = 0
@@ -74,4 +76,7 @@ class LiveItems:
 
     def _follow(self) -> None:
         while not self._stopping.wait(self._seconds):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # a thread that ended would leave the copy old for good
+                log.exception("live items not read")

@@ -52,6 +52,7 @@ class ReleaseSwitch:
         self._poll_seconds = poll_seconds
         self._live = live
         self._current: Catalogue | None = None
+        self._towerless: Release | None = None
         self._switching = asyncio.Lock()
         self._followers: list[asyncio.Task[None]] = []
 
@@ -169,16 +170,24 @@ class ReleaseSwitch:
     async def _follow_live_items(self) -> None:
         while True:
             await asyncio.sleep(_LIVE_SECONDS)
-            await self.lay_over()
-            if self._current is not None and self._current.needs_tower():
-                try:
-                    await self._add_tower(self._current.release)
-                except ReleaseError as error:  # they go without diversity; ranking knows them
-                    log.error("no vectors of new items", extra={"error": str(error)})
-                    await asyncio.sleep(_ATTEMPT_SECONDS)
+            try:
+                await self.lay_over()
+                await self._add_tower()
+            except Exception:  # a task that ended would show withdrawn items for good
+                log.exception("live items not laid over")
+                await asyncio.sleep(self._poll_seconds)
 
-    async def _add_tower(self, release: Release) -> None:
-        tower = await asyncio.to_thread(load_tower, release)
+    async def _add_tower(self) -> None:
+        known = self._current
+        if known is None or known.release is self._towerless or not known.needs_tower():
+            return
+        release = known.release
+        try:
+            tower = await asyncio.to_thread(load_tower, release)
+        except ReleaseError as error:
+            self._towerless = release  # new items are shown, but count as like nothing
+            log.error("no vectors of new items", extra={"error": str(error)})
+            return
         while (known := self._current) and known.release is release and known.needs_tower():
             self._replace(known, await asyncio.to_thread(known.with_tower, tower))
 

@@ -148,4 +148,4 @@ def _can_be_a_key(request_id: str) -> bool:
 
 
 def _brief(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return str(error).partition("\n")[0]
