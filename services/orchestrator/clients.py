@@ -36,6 +36,7 @@ class UserFeatures:
         region: region of the latest event that had one, else the home region.
         seen_item_ids: all items of the user's whole history.
         factors: (k,) float32, or empty.
+        version: version of the user's events that the session was made from; 0 without events.
     """
 
     item_ids: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class UserFeatures:
     region: str = ""
     seen_item_ids: tuple[str, ...] = ()
     factors: NDArray[np.float32] | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class FeaturesClient:
             region=session.region or answer.region,
             seen_item_ids=tuple(answer.seen_item_ids),
             factors=np.array(answer.factors, dtype=np.float32),
+            version=session.version,
         )
 
     async def record_events(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.history import HISTORY_LENGTH, UserHistory
-from services.orchestrator.candidates import Candidates, Query
+from services.orchestrator.candidates import Candidates, KnownSession, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures
 from services.orchestrator.pipeline import Level
 
@@ -42,7 +42,8 @@ class UserHydrator:
         return with_user(query, known)
 
     def without(self, query: Query) -> Query:
-        return with_user(query, self._last_known.get(query.user_id, UserFeatures()))
+        known = self._last_known.get(query.user_id, UserFeatures())
+        return with_user(query, replace(known, version=0))
 
 
 def with_user(query: Query, known: UserFeatures) -> Query:
@@ -79,7 +80,14 @@ def with_user(query: Query, known: UserFeatures) -> Query:
         device=query.device,
         factors=known.factors if known.factors is not None else np.empty(0, np.float32),
     )
-    return replace(query, user=user, seen_rows=np.union1d(seen, own_rows).astype(np.int32))
+    return replace(
+        query,
+        user=user,
+        session=KnownSession(
+            known.version, len(known.timestamps), max(known.timestamps, default=None)
+        ),
+        seen_rows=np.union1d(seen, own_rows).astype(np.int32),
+    )
 
 
 class ItemHydrator:
