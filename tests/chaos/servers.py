@@ -27,14 +27,12 @@ class Server:
         command: program and arguments.
         log: where its output goes.
         environment: its variables, besides ours.
-        user: who it runs as; None for us.
         starts: how often it was started.
     """
 
     command: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
-    user: str | None = None
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
 
@@ -43,7 +41,6 @@ class Server:
             self._process = subprocess.Popen(
                 self.command,
                 env={**os.environ, **self.environment},
-                user=self.user,
                 cwd=self.log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -77,7 +74,10 @@ def postgres(port: int) -> Iterator[tuple[Server, str]]:
     subprocess.run(setup, user=user, cwd=folder, check=True, capture_output=True)
     options = ["-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"]
     command = [program, "-D", str(folder / "data"), *options, "-c", "fsync=on"]
-    server = Server(command, folder / "log", user=user)
+    if user is not None:
+        # Not Popen's own way, which forks: a fork of a process with gRPC's threads may crash.
+        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+    server = Server(command, folder / "log")
     try:
         yield server, f"postgresql+psycopg://tandem@127.0.0.1:{port}/postgres"
     finally:
