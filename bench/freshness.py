@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 from rich.console import Console
 
 from bench.event_load import BATCH, Load, drive, floor_rate
@@ -88,7 +89,9 @@ def _throughput(system: System, world: World, state: State, seconds: float) -> d
 
     with _console.status("batches of events"):
         idle = load(0)
+        before = _cpu_seconds(system)
         loaded = load(_LOAD_CLIENTS)
+        cpu = {name: spent - before[name] for name, spent in _cpu_seconds(system).items()}
         floor = floor_rate(Path(state.path.parent / "floor.db"), users, items, seconds / 3)
     figures = loaded.document()
     return {
@@ -100,7 +103,20 @@ def _throughput(system: System, world: World, state: State, seconds: float) -> d
         "recommend_idle_p99_ms": idle.document()["recommend_p99_ms"],
         "floor_events_per_second": floor,
         "ratio": figures["events_per_second"] / floor,
+        "cpu_us_per_event": {
+            name: round(spent / loaded.events * 1e6, 1) for name, spent in cpu.items()
+        },
     }
+
+
+def _cpu_seconds(system: System) -> dict[str, float]:
+    """Processor time of the processes that events and questions pass through, so far."""
+    spent: dict[str, float] = {}
+    for process in system.status():
+        if not process.name.startswith("ray-"):
+            times = psutil.Process(process.pid).cpu_times()
+            spent[process.name] = spent.get(process.name, 0.0) + times.user + times.system
+    return spent
 
 
 @click.command()
@@ -130,7 +146,11 @@ def main(events: int, seconds: float, as_json: bool) -> None:
         ],
         f"{load['clients']} clients, {load['batch']} events a call, {load['users']} users",
     )
-    print_table(["process", "RSS MiB"], [list(each) for each in found["rss_mb"].items()])
+    cpu = load["cpu_us_per_event"]
+    print_table(
+        ["process", "RSS MiB", "processor µs an event, 20 answers/s included"],
+        [[name, rss, str(cpu.get(name, ""))] for name, rss in found["rss_mb"].items()],
+    )
 
 
 if __name__ == "__main__":
