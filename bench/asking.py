@@ -48,12 +48,16 @@ class Question:
         place: its number among the questions.
         time: the moment, in Unix seconds.
         region: where the request is made; empty when unknown.
+        learnt_until: the moment, in Unix seconds, that all models end at. The question is then also
+            asked as of it, which a recommender without session features would answer for ever. None
+            asks for no such answer.
     """
 
     place: int
     user_id: str
     time: float
     region: str
+    learnt_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Answers:
 
     Attributes:
         slates: first ten, from calls of Recommend for ten items.
+        frozen: first ten as of `Question.learnt_until`.
         deep: first 500, from calls of Recommend for as many.
         candidates: what the retrieval service proposes to rank, in its own order.
         levels: calls of Recommend by the level of their answer.
@@ -96,6 +101,7 @@ class Answers:
     """
 
     slates: list[Rows]
+    frozen: list[Rows]
     deep: list[Rows]
     candidates: list[Rows]
     levels: Counter[str] = field(default_factory=Counter)
@@ -107,7 +113,8 @@ class Answers:
     def to(cls, count: int) -> Self:
         """To `count` questions, none of which has been asked."""
         nothing = np.empty(0, np.int32)
-        return cls([nothing] * count, [nothing] * count, [nothing] * count)
+        slates, frozen, deep, candidates = ([nothing] * count for _ in range(4))
+        return cls(slates, frozen, deep, candidates)
 
 
 def steps(questions: Sequence[Question]) -> Iterator[Step]:
@@ -207,15 +214,17 @@ class _Asker:
 
     async def _ask(self, question: Question) -> None:
         place, answers = question.place, self.answers
-        answers.slates[place] = await self._recommended(question, TOP)
-        answers.deep[place] = await self._recommended(question, DEPTH)
+        answers.slates[place] = await self._recommended(question, TOP, question.time)
+        answers.deep[place] = await self._recommended(question, DEPTH, question.time)
+        if question.learnt_until is not None:
+            answers.frozen[place] = await self._recommended(question, TOP, question.learnt_until)
         answers.candidates[place] = await self._retrieved(question)
 
-    async def _recommended(self, question: Question, count: int) -> Rows:
+    async def _recommended(self, question: Question, count: int, time: float) -> Rows:
         self.answers.requests += 1
         try:
             answer = await self._public.recommend(
-                question.user_id, count, time=question.time, region=question.region
+                question.user_id, count, time=time, region=question.region
             )
         except TandemError:
             self.answers.failed += 1

@@ -5,7 +5,7 @@ system, over gRPC, what the test's users will do next.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, cast
@@ -31,14 +31,17 @@ from models.release import Release
 from services.orchestrator.settings import OrchestratorSettings
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_client import EventKind, event
+from training.cohorts import Masks, by_cohort, cohorts
 from training.data import EVENT_COLUMNS, DataError, InteractionData, assemble
+from training.friends import Friends
 from training.job import train_from_log
 from training.metrics import TOP
 from training.progress import show_progress
-from training.protocols import PROTOCOLS
+from training.protocols import PROTOCOLS, Fold
 from training.ranks import MISSED, Ranked, rank_targets
 from training.sequences import EventSequences, event_sequences
 from training.splits import Queries, thinned
+from training.surroundings import Around
 from training.tandem_models import FittedTandem
 
 MOST_QUESTIONS = 2_000
@@ -68,7 +71,7 @@ def run(data: InteractionData, protocol: str) -> dict[str, Any]:
     if not len(test.train) or not len(test.queries):
         raise DataError("evaluate", f"{protocol} finds no event to predict")
     asked = thinned(test.queries, MOST_QUESTIONS)
-    walk = _recording if protocol == "stream" else _asking
+    walk = _recording if test.queries.recorded else _asking
     with temporary_state("tandem-evaluate-") as state:
         # As the orchestrator reads them: from the same environment.
         settings = OrchestratorSettings(
@@ -86,11 +89,13 @@ def run(data: InteractionData, protocol: str) -> dict[str, Any]:
             start(state, lambda names: shown.update(f"waiting for {', '.join(names)}"))
         started = perf_counter()
         system = _running(state, release, settings)
-        answers = _ask(system, walk(test.queries, asked, data), len(asked.questions()[0]))
+        until = float(test.train.times.max()) if test.queries.recorded else None
+        steps = walk(test.queries, asked, data, until)
+        answers = _ask(system, steps, len(asked.questions()[0]))
         answered = perf_counter()
-        exact = _exact(release, settings.diversity_weight, asked)
+        exact = _exact(release, settings.diversity_weight, Fold(test.train, asked), data)
     return {
-        **figures(answers, asked, len(data.items)),
+        **figures(answers, Fold(test.train, asked), len(data.items)),
         "ndcg_offline": exact.metrics().ndcg,
         "questions": len(asked.questions()[0]),
         "sampled": len(asked) < len(test.queries),
@@ -106,20 +111,47 @@ def run(data: InteractionData, protocol: str) -> dict[str, Any]:
     }
 
 
-def figures(answers: Answers, asked: Queries, n_items: int) -> dict[str, float]:
-    """Metrics of what came back: the first ten, the deep lists, the candidates."""
-    first, deep, proposed = (
-        ranked(lists, asked, n_items).metrics()
-        for lists in (answers.slates, answers.deep, answers.candidates)
+def figures(answers: Answers, asked: Fold, n_items: int) -> dict[str, Any]:
+    """Metrics of what came back: the first ten, the deep lists, the candidates; and of first tens
+    without sessions, where they were asked for.
+
+    Args:
+        asked: what was learnt from, and the queries of the questions.
+        n_items: size of the catalogue.
+    """
+    slates, frozen, deeper = (
+        ranked(lists, asked.queries, n_items)
+        for lists in (answers.slates, answers.frozen, answers.deep)
     )
+    proposed = ranked(answers.candidates, asked.queries, n_items).metrics()
+    first, deep = slates.metrics(), deeper.metrics()
+    masks = cohorts(asked, n_items)
+    live = {"without_session": _of_slates(frozen, asked, masks)} if asked.queries.recorded else {}
     return {
-        "hr@10": first.hr,
-        "ndcg@10": first.ndcg,
+        **_of_slates(slates, asked, masks),
+        **live,
         "recall@100": deep.recall_100,
         "recall@500": deep.recall_500,
         "coverage@10": first.coverage,
         "retrieval_recall@100": proposed.recall_100,
         "retrieval_recall@500": proposed.recall_500,
+    }
+
+
+def _of_slates(slates: Ranked, asked: Fold, masks: Masks) -> dict[str, Any]:
+    """Hit rate and nDCG of first tens: means over questions, over users, and by cohort."""
+
+    def kept(figures: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: each for name, each in figures.items() if name in ("n", "hr@10", "ndcg@10")}
+
+    users = asked.queries.questions()[0].users
+    return {
+        **kept(slates.metrics().named()),
+        "per_user": kept(slates.accuracy().user_means(users)),
+        "cohorts": {
+            kind: {name: kept(each) for name, each in of_kind.items()}
+            for kind, of_kind in by_cohort(slates, masks).items()
+        },
     }
 
 
@@ -156,26 +188,31 @@ def _ask(system: Running, walk: Iterator[Step], count: int) -> Answers:
         return asyncio.run(ask(system, walk, count, partial(progress, "asking")))
 
 
-def _asking(_all: Queries, asked: Queries, data: InteractionData) -> Iterator[Step]:
-    return steps(_questions(asked, data))
+def _asking(
+    _all: Queries, asked: Queries, data: InteractionData, until: float | None
+) -> Iterator[Step]:
+    return steps(_questions(asked, data, until))
 
 
-def _recording(all_events: Queries, asked: Queries, data: InteractionData) -> Iterator[Step]:
+def _recording(
+    all_events: Queries, asked: Queries, data: InteractionData, until: float | None
+) -> Iterator[Step]:
     """Asks for some of the events; records all of them, in the order of their times."""
-    question_of = dict(zip(asked.positions.tolist(), _questions(asked, data), strict=True))
+    questions = _questions(asked, data, until)
+    question_of = dict(zip(asked.positions.tolist(), questions, strict=True))
     log, positions = all_events.log, all_events.positions
     ordered = positions[np.argsort(log.times[positions], kind="stable")].tolist()
     events = [_event(log, position, data) for position in ordered]
     return recording_steps(events, [question_of.get(position) for position in ordered])
 
 
-def _questions(asked: Queries, data: InteractionData) -> list[Question]:
+def _questions(asked: Queries, data: InteractionData, until: float | None) -> list[Question]:
     """In the order of `Queries.questions`."""
     questions, _ = asked.questions()
     user_ids, log = data.users["user_id"].to_numpy(dtype=object), asked.log
     regions = log.regions[questions.ends]
     return [
-        Question(place, str(user_ids[user]), time, log.region_names[region])
+        Question(place, str(user_ids[user]), time, log.region_names[region], until)
         for place, (user, time, region) in enumerate(
             zip(questions.users, questions.times.tolist(), regions, strict=True)
         )
@@ -206,7 +243,9 @@ def _running(state: State, release: Release, settings: OrchestratorSettings) -> 
     )
 
 
-def _exact(release: Release, diversity: float, asked: Queries) -> Ranked:
+def _exact(release: Release, diversity: float, asked: Fold, data: InteractionData) -> Ranked:
     """The release without services: every item scored, a first ten made diverse as in serving."""
-    fitted = FittedTandem(release_scorer(release), diversity)
-    return rank_targets(fitted.score, asked, len(release.items))
+    half_life = release.manifest.config["trend_half_life_days"]
+    around = Around(Friends.of(data.users), half_life, asked.train)
+    fitted = FittedTandem(release_scorer(release), diversity, around)
+    return rank_targets(fitted.score, asked.queries, len(release.items))

@@ -1,23 +1,42 @@
 """What speaks for an item besides the towers: parts of the final score, one class each.
 
-A part scores candidates from a user's taste alone, on a scale of its own that does not depend on
-which other candidates there are. So the same sum ranks a catalogue offline and five hundred
+A part scores candidates from what is known of the user, on a scale of its own that does not depend
+on which other candidates there are. So the same sum ranks a catalogue offline and five hundred
 candidates live.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import taste_mask
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory, WeightedRows
 from models.matrix_factorization import FoldIn
 from models.neighbours import Neighbours
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What parts score from.
+
+    Attributes:
+        taste: (h,) int32 rows of the user's events of taste, newest first.
+        around: what goes on around the user.
+    """
+
+    taste: Rows
+    around: Surroundings = field(default_factory=Surroundings)
+
+    @classmethod
+    def of(cls, user: UserHistory, length: int) -> "Known":
+        """What is known of a user, with the last `length` events of taste."""
+        return cls(taste_of(user)[:length], user.around)
 
 
 class Evidence(Protocol):
@@ -27,13 +46,8 @@ class Evidence(Protocol):
     def name(self) -> str:
         """Its name in weights, reports and explanations."""
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
-        """(r,) float32 for item rows; zero says nothing.
-
-        Args:
-            taste: (h,) rows of the user's events of taste, newest first.
-            rows: (r,) candidates.
-        """
+    def score(self, known: Known, rows: Rows) -> Scores:
+        """(r,) float32 for (r,) item rows; zero says nothing."""
 
 
 def taste_of(user: UserHistory) -> Rows:
@@ -64,8 +78,8 @@ class ItemToItem:
     scale: float
     depth: int = 20
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
-        recent = taste[: self.depth]
+    def score(self, known: Known, rows: Rows) -> Scores:
+        recent = known.taste[: self.depth]
         if not len(recent) or not len(rows):
             return np.zeros(len(rows), np.float32)
         weights = self.decay ** np.arange(len(recent), dtype=np.float32)
@@ -98,8 +112,8 @@ class FactorEvidence:
     name: str = "factors"
     depth: int = 100
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
-        recent = taste[: self.depth]
+    def score(self, known: Known, rows: Rows) -> Scores:
+        recent = known.taste[: self.depth]
         if not len(recent):
             return np.zeros(len(rows), np.float32)
         weights = np.exp2(-np.arange(len(recent), dtype=np.float32) / self.half_life)
@@ -119,7 +133,7 @@ class ItemPrior:
     name: str
     values: Scores
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
+    def score(self, known: Known, rows: Rows) -> Scores:
         return self.values[rows]
 
 
@@ -142,13 +156,34 @@ class GenreEvidence:
     name: str = "genres"
     few: float = 5.0
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
+    def score(self, known: Known, rows: Rows) -> Scores:
+        taste = known.taste
         if not len(taste) or not self.vectors.shape[1]:
             return np.zeros(len(rows), np.float32)
         more = self.vectors[taste].mean(axis=0) - self.usual
         fade = 1 + (len(taste) / self.few) ** 2
         scale = max(float(np.linalg.norm(more)), 1e-12) * fade
         scores: Scores = (self.vectors[rows] @ (more / scale)).astype(np.float32)
+        return scores
+
+
+@dataclass(frozen=True)
+class AroundEvidence:
+    """What goes on around the user: log(1 + w / scale) of an item's weight among what `pick` takes
+    from the surroundings.
+
+    Attributes:
+        name: of the part.
+        pick: takes one of the lists.
+        scale: below this a weight says next to nothing.
+    """
+
+    name: str
+    pick: Callable[[Surroundings], WeightedRows]
+    scale: float
+
+    def score(self, known: Known, rows: Rows) -> Scores:
+        scores: Scores = np.log1p(self.pick(known.around).of(rows) / np.float32(self.scale))
         return scores
 
 
@@ -194,6 +229,8 @@ class EvidenceTables:
 
 _TRANSITION_SCALE = 1e-3  # of probabilities
 _EASE_SCALE = 3e-3
+_TREND_SCALE = 1e-3  # of shares of recent events
+_FRIENDS_SCALE = 0.3  # of recent events of friends
 
 
 def evidence_parts(tables: EvidenceTables, config: EvidenceConfig) -> list[Evidence]:
@@ -211,4 +248,7 @@ def evidence_parts(tables: EvidenceTables, config: EvidenceConfig) -> list[Evide
         FactorEvidence(tables.factors, tables.fold_in, config.factor_half_life),
         ItemPrior("popularity", np.logaddexp(tables.popularity, 0).astype(np.float32)),
         GenreEvidence(tables.genres, tables.genres.mean(axis=0)),
+        AroundEvidence("trend", lambda around: around.trend, _TREND_SCALE),
+        AroundEvidence("trend_here", lambda around: around.trend_here, _TREND_SCALE),
+        AroundEvidence("friends", lambda around: around.friends, _FRIENDS_SCALE),
     ]

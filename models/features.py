@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.events import NEGATIVE, EventKind
-from models.history import HISTORY_LENGTH, UserHistory
+from models.history import HISTORY_LENGTH, Surroundings, UserHistory
+from models.session import COLUMNS, SESSION_LENGTH, session_features
+
+_MOST_DAYS = 30
+"""A longer absence is like this one: who asks a log that ended years ago must not look like nobody
+that training ever saw."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,10 @@ class FeatureSchema:
     def context_names(self) -> list[str]:
         """Names of the columns of `UserTensors.context`."""
         counts = [f"log_count_{kind.name.lower()}" for kind in EventKind]
-        moment = ["log_days_since_last", "hour_sin", "hour_cos"]
+        moment = [f"log_days_since_last_up_to_{_MOST_DAYS}", "hour_sin", "hour_cos"]
         regions = [f"region={region}" for region in self.regions]
         devices = [f"device={device}" for device in self.devices]
-        return ["log_history_length", *counts, *moment, *regions, *devices]
+        return ["log_history_length", *counts, *moment, *COLUMNS, *regions, *devices]
 
     @property
     def names(self) -> list[str]:
@@ -75,6 +80,8 @@ class HistoryBatch:
         ages: (b, l) float32 seconds; 0 pads.
         times: (b,) float64 Unix seconds of the moment.
         regions, devices: b strings each.
+        session: (b, s) float32 `models.session.COLUMNS` of the last events of any kind.
+        around: what goes on around each user; empty for nothing.
     """
 
     rows: NDArray[np.int32]
@@ -83,6 +90,12 @@ class HistoryBatch:
     times: NDArray[np.float64]
     regions: Sequence[str]
     devices: Sequence[str]
+    session: NDArray[np.float32]
+    around: Sequence[Surroundings] = ()
+
+    def around_of(self, user: int) -> Surroundings:
+        """What goes on around one of the users."""
+        return self.around[user] if self.around else Surroundings()
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,20 @@ def pad_histories(users: Sequence[UserHistory], length: int) -> HistoryBatch:
         times=np.array([user.time for user in users], dtype=np.float64),
         regions=[user.region for user in users],
         devices=[user.device for user in users],
+        session=_session(users),
+        around=[user.around for user in users],
     )
+
+
+def _session(users: Sequence[UserHistory]) -> NDArray[np.float32]:
+    shape = (len(users), SESSION_LENGTH)
+    kinds = np.zeros(shape, dtype=np.int8)
+    ages, values = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    for table, name in ((kinds, "kinds"), (ages, "ages"), (values, "values")):
+        for i, user in enumerate(users):
+            newest_first = getattr(user, name)[::-1][:SESSION_LENGTH]
+            table[i, : len(newest_first)] = newest_first
+    return session_features(kinds, ages, values).columns
 
 
 def user_tensors(batch: HistoryBatch, schema: FeatureSchema) -> UserTensors:
@@ -150,7 +176,7 @@ def user_tensors(batch: HistoryBatch, schema: FeatureSchema) -> UserTensors:
     counts = np.zeros((len(present), len(EventKind)))
     for kind in np.unique(batch.kinds[present]):
         counts[:, kind - 1] = (batch.kinds == kind).sum(axis=1)
-    days = np.where(present[:, 0], batch.ages[:, 0], 0.0) / 86_400
+    days = np.minimum(np.where(present[:, 0], batch.ages[:, 0], 0.0) / 86_400, _MOST_DAYS)
     angle = 2 * np.pi * (batch.times % 86_400) / 86_400
     columns = [
         np.log1p(present.sum(axis=1))[:, None],
@@ -158,6 +184,7 @@ def user_tensors(batch: HistoryBatch, schema: FeatureSchema) -> UserTensors:
         np.log1p(days)[:, None],
         np.sin(angle)[:, None],
         np.cos(angle)[:, None],
+        batch.session,
         _one_hot(batch.regions, schema.regions),
         _one_hot(batch.devices, schema.devices),
     ]

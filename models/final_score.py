@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evidence import Evidence, EvidenceConfig, EvidenceTables, evidence_parts, taste_of
+from models.evidence import Evidence, EvidenceConfig, EvidenceTables, Known, evidence_parts
 from models.features import HistoryBatch
 from models.head import Head, ObjectiveError
 from models.history import UserHistory
@@ -31,6 +31,9 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "factors": 3.0,
     "popularity": 0.1,
     "genres": 6.0,
+    "trend": 0.1,
+    "trend_here": 0.1,
+    "friends": 0.2,
 }
 """What a log too small to learn them is served with; near what several logs taught."""
 
@@ -64,17 +67,17 @@ class FinalScorer:
 
     def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """(p, r) float32 parts of the scores of r item rows, weighed, as `names`."""
-        taste = taste_of(user)[: self.towers.model.schema.history_length]
-        return self.weigh(self.towers.score(user, rows), taste, rows)
+        known = Known.of(user, self.towers.model.schema.history_length)
+        return self.weigh(self.towers.score(user, rows), known, rows)
 
     def weigh(
-        self, logits: NDArray[np.float32], taste: NDArray[np.int32], rows: NDArray[np.int32]
+        self, logits: NDArray[np.float32], known: Known, rows: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """(p, r) parts, given the towers' (r,) logits and a (h,) taste, newest first."""
+        """(p, r) parts, given the towers' (r,) logits and what is known of the user."""
         parts = np.empty((1 + len(self.evidence), len(rows)), np.float32)
         parts[0] = logits * self.weights[TOWERS]
         for at, part in enumerate(self.evidence, start=1):
-            parts[at] = part.score(taste, rows) * self.weights[part.name]
+            parts[at] = part.score(known, rows) * self.weights[part.name]
         return parts
 
     def predict(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,8 +99,9 @@ class FinalScorer:
         logits = self.towers.user_vectors(histories) @ self.towers.item_vectors.T
         rows = np.arange(logits.shape[1], dtype=np.int32)
         parts = np.empty((len(logits), len(self.names), len(rows)), np.float32)
-        for at, known in enumerate(histories.rows):
-            parts[at] = self.weigh(logits[at], known[known >= 0], rows)
+        for at, taste in enumerate(histories.rows):
+            known = Known(taste[taste >= 0], histories.around_of(at))
+            parts[at] = self.weigh(logits[at], known, rows)
         return parts
 
 

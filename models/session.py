@@ -45,7 +45,8 @@ class SessionFeatures:
     def columns(self) -> NDArray[np.float32]:
         """(b, c) float32 as the user tower reads them, in the order of `COLUMNS`."""
         b = len(self.length)
-        numbers = [self.counts.reshape(b, -1), self.hours, self.length[:, None] / 60]
+        minutes = self.length[:, None] / np.float32(60)
+        numbers = (self.counts.reshape(b, -1), self.hours, minutes)
         columns: NDArray[np.float32] = np.log1p(np.concatenate(numbers, axis=1))
         return columns
 

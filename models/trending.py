@@ -7,7 +7,7 @@ counted in time, and the order of events does not matter.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -180,6 +180,10 @@ class TrendCounters(Generic[K]):
         self.newest = -np.inf if newest is None else float(newest)
         self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
 
+    def _scopes(self) -> Iterator[_Scope[K]]:
+        yield self._everywhere
+        yield from self._regions.values()
+
     def _shrink(self, scope: _Scope[K]) -> None:
         if len(scope.slots) > self._most_items * 5 // 4:
             scope.keep(self._most_items)
@@ -191,7 +195,7 @@ class TrendCounters(Generic[K]):
         if not far.any():
             return
         factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
-        for scope in (self._everywhere, *self._regions.values()):
+        for scope in self._scopes():
             scope.counts *= factors
             scope.totals *= factors
         self._landmarks = np.where(far, self.newest, self._landmarks)

@@ -27,6 +27,7 @@ from training.baselines import (
     RecentPopularity,
     TransitionFactors,
     Transitions,
+    Trending,
     UserKnn,
 )
 from training.baselines.popularity import popularity_of
@@ -38,6 +39,7 @@ from training.tandem_models import FittedTandem, FittedTowers
 BASELINES: Mapping[str, Baseline] = {
     "popularity": Popularity(),
     "recent_popularity": RecentPopularity(30),
+    "trending": Trending(14.0),
     "item_knn": ItemKnn(shrink=20.0),
     "item_knn_recent": ItemKnn(half_life=4.0),
     "user_knn": UserKnn(shrink=20.0),

@@ -17,10 +17,11 @@ _HISTORIES = {"0-4": (0, 5), "5-19": (5, 20), "20-99": (20, 100), "100+": (100, 
 
 
 def cohorts(fold: Fold, n_items: int) -> Masks:
-    """The cohorts of a fold's targets, three ways.
+    """The cohorts of a fold's targets, four ways.
 
     `history`: events known of the user at the question. `first`: whether the event is the first
-    that is known of the user, so that a model has nothing to go by. `target`: `head` are the most
+    that is known of the user, so that a model has nothing to go by. `user`: whether the user had an
+    event that models learnt from. `target`: `head` are the most
     popular items that together hold half of the training events, `new` are items without any, and
     `tail` is the rest.
     """
@@ -28,11 +29,13 @@ def cohorts(fold: Fold, n_items: int) -> Masks:
     events = np.bincount(fold.train.rows, minlength=n_items)
     target = fold.queries.targets
     head, new = head_items(events)[target], (events == 0)[target]
+    learnt = (np.diff(fold.train.offsets) > 0)[fold.queries.users]
     return {
         "history": {
             name: (known >= low) & (known < high) for name, (low, high) in _HISTORIES.items()
         },
         "first": {"first event": known == 0, "later event": known > 0},
+        "user": {"seen in training": learnt, "unseen in training": ~learnt},
         "target": {"head": head, "tail": ~head & ~new, "new": new},
     }
 

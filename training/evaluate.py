@@ -15,6 +15,7 @@ from models.diversity import DEFAULT_WEIGHT
 from training.baselines import GRIDS, Baseline
 from training.data import DataError, InteractionData, item_table
 from training.figures import describe
+from training.friends import Friends
 from training.lift import lift
 from training.progress import show_progress
 from training.protocols import PROTOCOLS, Fold, Split
@@ -68,7 +69,7 @@ def evaluate(
     Raises:
         DataError: the protocol or a model is unknown, or the log is too small for the protocol.
     """
-    shared = SharedFit(item_table(data))
+    shared = SharedFit(item_table(data), friends=Friends.of(data.users))
     grids, split, n_items = _grids(shared, names), _split(data, protocol), len(data.items)
     outcomes: dict[str, Outcome] = {}
     taken_apart: dict[str, Any] = {}

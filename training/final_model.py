@@ -1,7 +1,7 @@
 """Trains all that the final score needs: towers, the tables of the other parts, their weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from training.blend import catalogue_scores, fit_weights
 from training.calibration import Calibration, calibrate
 from training.config import TrainingConfig
 from training.evidence import ease_table, transition_table
+from training.friends import Friends
 from training.ranks import Ranked, rank_targets
 from training.sequences import EventSequences
 from training.splits import Queries, before
+from training.surroundings import Around, choose_trend_half_life
 from training.two_tower import TowerFit, fit_towers
 from training.utility import composite_utility
 
@@ -38,6 +40,8 @@ class FinalFit:
         calibration: the head, from the held-out events.
         validation: metrics on the held-out events, by name of the metric; `ece` only where there
             are some.
+        trend_half_life_days: of the trend that goes into the score.
+        around: what goes on around users of a system that knows the whole log.
     """
 
     scorer: FinalScorer
@@ -46,6 +50,8 @@ class FinalFit:
     factors: Factors
     calibration: Calibration
     validation: dict[str, float]
+    trend_half_life_days: float
+    around: Around
 
 
 def fit_final(
@@ -55,6 +61,7 @@ def fit_final(
     half_life_days: float,
     progress: Progress,
     checkpoints: Path | None = None,
+    friends: Friends | None = None,
 ) -> FinalFit:
     """Learns from the log without each user's last event to choose, then from all of it.
 
@@ -69,9 +76,12 @@ def fit_final(
         half_life_days: of recent popularity.
         progress: watches long stages.
         checkpoints: as in `fit_towers`.
+        friends: of the log's users; None for none.
     """
+    friends = friends or Friends.none(log.n_users)
+    trend_half_life = choose_trend_half_life(log, len(items))
     towers = fit_towers(log, items, config, half_life_days, _stage(progress, "towers"), checkpoints)
-    held_out = towers.held_out
+    held_out = Around(friends, trend_half_life).of(replace(towers.held_out, recorded=True))
     known, _ = _tables(before(held_out), items, towers.unaware, config, _stage(progress, "trial"))
     parts = evidence_parts(known, config.evidence)
     weights = fit_weights(towers.unaware, parts, held_out, _stage(progress, "weights"))
@@ -95,7 +105,10 @@ def fit_final(
     tables, factors = _tables(log, items, towers.scorer, config, _stage(progress, "evidence"))
     parts = evidence_parts(tables, config.evidence)
     scorer = FinalScorer(towers.scorer, parts, trial.weights, calibration.head)
-    return FinalFit(scorer, towers, tables, factors, calibration, validation)
+    around = Around(friends, trend_half_life, log)
+    return FinalFit(
+        scorer, towers, tables, factors, calibration, validation, trend_half_life, around
+    )
 
 
 def _ranked(scorer: FinalScorer, held_out: Queries) -> Ranked:

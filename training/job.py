@@ -1,18 +1,53 @@
 """From files and the live event log to a registered release: what `tandem train` and a training
 job in a cluster both run."""
 
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
+
+import pandas as pd
 
 from models.release import Release
 from services.common.database import open_database
+from services.common.erased import ErasedUsers
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
+from services.features.user_table import UserTable
 from training.batch import read_lists
 from training.config import TrainingConfig
 from training.data import InteractionData, assemble
 from training.pipeline import train
 from training.progress import show_progress
+
+_LISTS_A_CHUNK = 2_000
+
+
+Erased = Callable[[Collection[str]], Collection[str]]
+"""Tells which of some users were erased."""
+
+Lists = Iterable[tuple[str, Sequence[str], Sequence[float]]]
+
+
+def known_users(files: pd.DataFrame, upserted: pd.DataFrame, erased: Erased) -> pd.DataFrame:
+    """The users of files, less those who were erased, under what was upserted live.
+
+    Args:
+        files, upserted: `user_id`, `region` (str), `friends` (tuple of user ids).
+        erased: who was erased.
+    """
+    ids = files["user_id"]
+    replaced = set(upserted["user_id"]) | set(erased(ids.tolist()))
+    kept = files[~ids.isin(replaced)]
+    return pd.concat([kept, upserted], ignore_index=True) if len(upserted) else kept
+
+
+def _kept(lists: Lists, erased: Erased) -> Lists:
+    """Lists of users who were not erased, be it while the training ran."""
+    rows = iter(lists)
+    while chunk := list(islice(rows, _LISTS_A_CHUNK)):
+        gone = erased([user_id for user_id, _, _ in chunk])
+        yield from (row for row in chunk if row[0] not in gone)
 
 
 def train_from_log(
@@ -38,8 +73,10 @@ def train_from_log(
     engine = open_database(database_url)
     try:
         log = EventLog(engine)
+        erased = ErasedUsers(engine).among
         log.import_frame(data.events)
-        everything = assemble(log.read_frame(), data.items, data.users, data.skipped)
+        users = known_users(data.users, UserTable(engine).read_frame(), erased)
+        everything = assemble(log.read_frame(), data.items, users, data.skipped)
         with show_progress() as progress:
             release = train(
                 everything,
@@ -48,7 +85,7 @@ def train_from_log(
                 progress,
                 release_root.parent / "checkpoints",
             )
-        StoredRecommendations(engine).write(release.release_id, read_lists(release))
+        StoredRecommendations(engine).write(release.release_id, _kept(read_lists(release), erased))
         ReleaseRegistry(engine).add(
             release.release_id, release.manifest.metrics, activate_at_start=activate_at_start
         )

@@ -62,7 +62,7 @@ def lift(
     Returns:
         `{"lift_questions", "parts", "sources"}` as in docs/evaluation.md.
     """
-    asked = thinned(fold.queries, _QUESTIONS)
+    asked = fit.around.of(thinned(fold.queries, _QUESTIONS))
     release = fitted_release(fit, config, items, fold)
     users = user_histories(fit, fold, asked)
     found = find(release, items, asked, users, partial(progress, "sources"))
@@ -252,6 +252,7 @@ def user_histories(fit: FinalFit, fold: Fold, queries: Queries) -> list[UserHist
                 time=float(batch.times[at]),
                 region=batch.regions[at],
                 factors=fit.factors.users[user] if learnt[user] else np.empty(0, np.float32),
+                around=batch.around_of(at),
             )
         )
     return users

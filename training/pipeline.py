@@ -23,6 +23,7 @@ from training.checkpoints import remove_checkpoints
 from training.config import NeighbourConfig, TrainingConfig, check_stored_method
 from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
+from training.friends import Friends
 from training.plots import plot_reliability, plot_towers
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
@@ -68,7 +69,9 @@ def train(
         torch.set_num_threads(config.threads)
     sequences, items = event_sequences(data), item_table(data)
     half_life = choose_half_life(sequences, len(items))
-    fit = fit_final(sequences, items, config, half_life, progress, checkpoints)
+    fit = fit_final(
+        sequences, items, config, half_life, progress, checkpoints, Friends.of(data.users)
+    )
     utility = composite_utility(sequences, len(items), config.utility)
     neighbours = _neighbours(utility, config.neighbours, _stage(progress, "neighbours"))
     popular = popular_rows(sequences, len(items), half_life)
@@ -97,6 +100,7 @@ def train(
                 "passes": fit.towers.passes,
                 "share": fit.towers.share,
                 "popularity_days": half_life,
+                "trend_half_life_days": fit.trend_half_life_days,
             },
             metrics=fit.validation,
             weights=fit.scorer.weights,

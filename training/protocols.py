@@ -5,7 +5,7 @@ what is reported comes from the second.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def _after(log: EventSequences, frozen: bool) -> Fold:
     known = log.times <= _cut(log.times)
     positions = np.flatnonzero(~known)
     if not frozen:
-        return Fold(log.select(known), Queries.at(log, positions))
+        return Fold(log.select(known), replace(Queries.at(log, positions), recorded=True))
     # Within a user events are in order of time: the known ones come first.
     known_of_user = np.diff(np.concatenate([[0], np.cumsum(known)])[log.offsets])
     users = np.searchsorted(log.offsets, positions, side="right") - 1

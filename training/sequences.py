@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import HistoryBatch, taste_mask
+from models.session import COLUMNS, SESSION_LENGTH, session_features
 from training.data import InteractionData
 
 
@@ -74,16 +75,25 @@ class EventSequences:
         _keys, first = np.unique(self.users * span + self.rows, return_index=True)
         return np.sort(first)
 
-    def windows(self, positions: NDArray[np.int64], length: int) -> HistoryBatch:
-        """What was known just before each event: strictly earlier events of the same user.
+    def session_columns(
+        self, users: NDArray[np.int64], ends: NDArray[np.int64], times: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(b, s) `models.session.COLUMNS` of users' last events of any kind, as of `times`.
 
         Args:
-            positions: (b,) events to be predicted.
-            length: most events of history.
+            users: (b,) users.
+            ends: (b,) position after each user's newest known event.
+            times: (b,) the moments, in Unix seconds.
         """
-        users = np.searchsorted(self.offsets, positions, side="right") - 1
-        regions = [self.region_names[code] for code in self.regions[positions]]
-        return self.histories(users, positions, self.times[positions], regions, length)
+        if not len(self):
+            return np.zeros((len(users), len(COLUMNS)), np.float32)
+        index, present = self._before(users, ends, SESSION_LENGTH)
+        ages = np.maximum(times[:, None] - self.times[index], 0)
+        return session_features(
+            np.where(present, self.kinds[index], 0).astype(np.int8),
+            np.where(present, ages, 0).astype(np.float32),
+            np.where(present, self.values[index], 0).astype(np.float32),
+        ).columns
 
     def histories(
         self,
@@ -92,6 +102,7 @@ class EventSequences:
         times: NDArray[np.float64],
         regions: Sequence[str],
         length: int,
+        session: NDArray[np.float32],
     ) -> HistoryBatch:
         """The last events of users before given positions, most recent first.
 
@@ -101,12 +112,11 @@ class EventSequences:
             times: (b,) the moments that ages are relative to, in Unix seconds.
             regions: b regions of the requests.
             length: most events of history.
+            session: (b, s) `session_columns`, of all events where these are some.
         """
         if not len(self):
-            return _no_histories(times, regions, length)
-        index = ends[:, None] - 1 - np.arange(length)
-        present = index >= self.offsets[users][:, None]
-        index = np.where(present, index, 0)
+            return _no_histories(times, regions, length, session)
+        index, present = self._before(users, ends, length)
         ages = np.maximum(times[:, None] - self.times[index], 0)
         return HistoryBatch(
             rows=np.where(present, self.rows[index], -1).astype(np.int32),
@@ -115,10 +125,24 @@ class EventSequences:
             times=times,
             regions=regions,
             devices=[""] * len(users),
+            session=session,
         )
 
+    def _before(
+        self, users: NDArray[np.int64], ends: NDArray[np.int64], length: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(b, length) positions before each end, newest first, and which of them are the user's."""
+        index = ends[:, None] - 1 - np.arange(length)
+        present = index >= self.offsets[users][:, None]
+        return np.where(present, index, 0), present
 
-def _no_histories(times: NDArray[np.float64], regions: Sequence[str], length: int) -> HistoryBatch:
+
+def _no_histories(
+    times: NDArray[np.float64],
+    regions: Sequence[str],
+    length: int,
+    session: NDArray[np.float32],
+) -> HistoryBatch:
     shape = (len(times), length)
     return HistoryBatch(
         rows=np.full(shape, -1, dtype=np.int32),
@@ -127,6 +151,7 @@ def _no_histories(times: NDArray[np.float64], regions: Sequence[str], length: in
         times=times,
         regions=regions,
         devices=[""] * len(times),
+        session=session,
     )
 
 

@@ -1,6 +1,6 @@
 """Moments of a log at which a model is asked to predict, and what it may know then."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,11 +22,15 @@ class Queries:
         positions: (q,) events to predict, ascending positions of `log`.
         ends: (q,) position after the newest event that is known; the event's own when all earlier
             events are, an earlier one of the same user when the history is frozen.
+        recorded: whether a live system would have recorded the log's events up to each moment.
+        around: (q,) `Surroundings` of the users; empty for nothing. See `training.surroundings`.
     """
 
     log: EventSequences
     positions: NDArray[np.int64]
     ends: NDArray[np.int64]
+    recorded: bool = False
+    around: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, dtype=object))
 
     @classmethod
     def at(cls, log: EventSequences, positions: NDArray[np.int64]) -> "Queries":
@@ -121,14 +125,20 @@ class Queries:
         return self.take(first), question
 
     def take(self, part: slice | NDArray[np.int64]) -> "Queries":
-        return Queries(self.log, self.positions[part], self.ends[part])
+        around = self.around[part] if len(self.around) else self.around
+        return replace(self, positions=self.positions[part], ends=self.ends[part], around=around)
 
     def histories(self, length: int) -> HistoryBatch:
         """Taste known at each query, most recent event first."""
         log, mask = self.log, self.log.taste_mask()
         before = np.concatenate([[0], np.cumsum(mask)])[self.ends]
         regions = [log.region_names[code] for code in log.regions[self.ends]]
-        known = log.select(mask).histories(self.users, before, self.times, regions, length)
+        session = log.session_columns(self.users, self.ends, self.times)
+        taste = log.select(mask)
+        known = replace(
+            taste.histories(self.users, before, self.times, regions, length, session),
+            around=self.around.tolist(),
+        )
         # Of a run of events on one item the last counts. Where a run goes on after the end, the
         # last that is known counts in its place.
         newest = self._newest_liked()

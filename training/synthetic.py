@@ -6,6 +6,7 @@ sessions, move along their taste's order, adopt what friends did, and now and th
 it. All event kinds occur.
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,9 +34,22 @@ _KINDS = {
     EventKind.FORWARD: 0.02,
 }
 _FOLLOWS_ORDER = 0.6
-_FROM_FRIEND = 0.1
-_REGIONAL_HIT = 0.1
 _FAVOURITE, _SECOND = 0.75, 0.15
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the users of a world choose.
+
+    Attributes:
+        from_friend: chance that an event is on the latest item of a friend instead.
+        regional_hit: chance that it is on a hit of the user's region and taste instead.
+        hit_days: days after which every region has other hits.
+    """
+
+    from_friend: float = 0.1
+    regional_hit: float = 0.1
+    hit_days: float = float(_DAYS)
 
 
 @dataclass(frozen=True)
@@ -86,11 +100,18 @@ class World:
         return dict(zip(self.items["item_id"], self.items["taste"], strict=True))
 
 
-def write_world(path: Path, *, n_users: int = 300, n_items: int = 400, seed: int = 0) -> World:
+def write_world(
+    path: Path,
+    *,
+    n_users: int = 300,
+    n_items: int = 400,
+    seed: int = 0,
+    habits: Habits | None = None,
+) -> World:
     """Makes a world and writes it as a general log. The same arguments give the same files."""
     rng = np.random.default_rng(seed)
     items, users = _items(n_items, rng), _users(n_users, rng)
-    events = _Life(items, users, rng).events()
+    events = _Life(items, users, rng, habits or Habits()).events()
     path.mkdir(parents=True, exist_ok=True)
     events.assign(event=[EventKind(kind).name.lower() for kind in events["kind"]])[
         ["user_id", "item_id", "event", "value", "timestamp", "region"]
@@ -138,14 +159,18 @@ def _users(count: int, rng: np.random.Generator) -> pd.DataFrame:
 class _Life:
     """Lets the users of a world live through its days."""
 
-    def __init__(self, items: pd.DataFrame, users: pd.DataFrame, rng: np.random.Generator) -> None:
+    def __init__(
+        self, items: pd.DataFrame, users: pd.DataFrame, rng: np.random.Generator, habits: Habits
+    ) -> None:
         self._rng = rng
+        self._habits = habits
         self._users = users
         self._of_taste = {
             taste: np.flatnonzero((items["taste"] == taste).to_numpy()) for taste in TASTES
         }
         self._hits = {
-            (region, taste): rng.choice(rows, size=min(3, len(rows)), replace=False)
+            (period, region, taste): rng.choice(rows, size=min(3, len(rows)), replace=False)
+            for period in range(math.ceil(_DAYS / habits.hit_days))
             for region in REGIONS
             for taste, rows in self._of_taste.items()
         }
@@ -172,7 +197,7 @@ class _Life:
         for _ in range(self._rng.integers(3, 9)):
             follows = self._rng.random() < _FOLLOWS_ORDER
             at = (at + 1) % len(pool) if follows else int(self._rng.integers(len(pool)))
-            item = self._diverted(int(pool[at]), taste, user)
+            item = self._diverted(int(pool[at]), taste, user, time)
             kind = self._kind(strayed=taste != user["favourite"])
             region = str(user["region"]) if self._rng.random() < 0.9 else ""
             events.append(
@@ -190,13 +215,16 @@ class _Life:
             return TASTES[(TASTES.index(favourite) + 1) % len(TASTES)]
         return str(self._rng.choice(TASTES))
 
-    def _diverted(self, item: int, taste: str, user: "pd.Series[str]") -> int:
+    def _diverted(self, item: int, taste: str, user: "pd.Series[str]", time: float) -> int:
         """The item, or instead a hit of the user's region, or a friend's latest."""
         draw = self._rng.random()
-        if draw < _REGIONAL_HIT:
-            return int(self._rng.choice(self._hits[user["region"], taste]))
+        habits = self._habits
+        if draw < habits.regional_hit:
+            days = min((time - _START) / _SECONDS_A_DAY, _DAYS - 1)
+            period = int(days / habits.hit_days)
+            return int(self._rng.choice(self._hits[period, user["region"], taste]))
         friends = [f for f in str(user["friends"]).split("|") if self._last.get(f)]
-        if draw < _REGIONAL_HIT + _FROM_FRIEND and friends:
+        if draw < habits.regional_hit + habits.from_friend and friends:
             return self._last[str(self._rng.choice(friends))][-1]
         return item
 

@@ -12,9 +12,11 @@ from models.scorer import TowerScorer
 from training import blend, two_tower
 from training.config import TrainingConfig
 from training.final_model import FinalFit, fit_final
+from training.friends import Friends
 from training.metrics import TOP
 from training.sequences import EventSequences
 from training.splits import Queries
+from training.surroundings import Around
 from training.trend import choose_half_life
 
 
@@ -25,10 +27,12 @@ class SharedFit:
     Attributes:
         items: the catalogue.
         config: training settings.
+        friends: of the log's users; None for none.
     """
 
     items: Items
     config: TrainingConfig = field(default_factory=TrainingConfig)
+    friends: Friends | None = None
     _log: EventSequences | None = None
     _fit: FinalFit | None = None
 
@@ -36,7 +40,9 @@ class SharedFit:
         if self._fit is None or self._log is not log:
             config = self.config.for_events(len(log))
             half_life = choose_half_life(log, len(self.items))
-            self._fit = fit_final(log, self.items, config, half_life, lambda *_: None)
+            self._fit = fit_final(
+                log, self.items, config, half_life, lambda *_: None, friends=self.friends
+            )
             self._log = log
         return self._fit
 
@@ -80,17 +86,27 @@ class TandemModel:
         return f"TandemModel(diversity={self.diversity})"
 
     def fit(self, events: EventSequences, n_items: int) -> "FittedTandem":
-        return FittedTandem(self.shared.of(events).scorer, self.diversity)
+        fit = self.shared.of(events)
+        return FittedTandem(fit.scorer, self.diversity, fit.around)
 
 
 @dataclass(frozen=True)
 class FittedTandem:
-    """The final score."""
+    """The final score.
+
+    Attributes:
+        scorer: of the log's events.
+        diversity: as in `TandemModel`.
+        around: finds what goes on around users; None leaves them as the queries have them.
+    """
 
     scorer: FinalScorer
     diversity: float
+    around: Around | None = None
 
     def score(self, queries: Queries) -> NDArray[np.float32]:
+        if self.around is not None:
+            queries = self.around.of(queries)
         scores = blend.catalogue_scores(self.scorer, queries)
         if self.diversity:
             for at, row in enumerate(scores):

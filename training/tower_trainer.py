@@ -28,6 +28,7 @@ from training.softmax import (
     objective_loss,
     sampled_softmax_loss,
 )
+from training.windows import Windows
 
 _MAX_REGIONS = 64
 _NEGLIGIBLE = 1e-5  # weight of an event in a pool
@@ -55,8 +56,8 @@ class TowerTrainer:
         check_objective(config.objective)
         self._objective = config.objective
         self._config: TowerConfig = towers
-        self._taste = log.taste()
-        self._windows = self._taste.first_touches()
+        self._windows = Windows(log)
+        self._taste = self._windows.taste
         self._known, self._chances = mixed_distribution(self._taste)
         gains = config.utility.of_events(self._taste.kinds, self._taste.values)
         self._gains = torch.from_numpy(np.minimum(gains, MAX_UTILITY))
@@ -77,7 +78,7 @@ class TowerTrainer:
     def one_pass(self, progress: Callable[[int, int], None]) -> None:
         """Trains on every window once."""
         self._model.train()
-        order = self._rng.permutation(self._windows)
+        order = self._rng.permutation(self._windows.positions)
         with torch.random.fork_rng(devices=[]):
             for done in range(self._steps_a_pass):
                 # Dropout knows no generator of its own; the seed makes it this run's and step's.
@@ -217,7 +218,7 @@ class TowerTrainer:
         return self._sampled_loss(users, places, gains, weights)
 
     def _inputs(self, batch: NDArray[np.int64]) -> UserTensors:
-        windows = self._taste.windows(batch, self._config.history_length)
+        windows = self._windows.batch(batch, self._config.history_length)
         inputs = user_tensors(windows, self._model.schema)
         kept = torch.rand(inputs.present.shape, generator=self._generator)
         present = inputs.present & (kept >= self._config.event_dropout)

@@ -20,6 +20,7 @@ _MODULES = {
     "recommend": "calls",
     "similar": "similar",
     "event": "calls",
+    "delete-user": "users",
     "evaluate": "measure",
     "bench": "measure",
 }
@@ -35,7 +36,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _MODULES:
             return None
         module = importlib.import_module(f"tandem_cli.{_MODULES[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

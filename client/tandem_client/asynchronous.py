@@ -11,6 +11,7 @@ from tandem_client.connection import (
     ACTIVATE_TIMEOUT_SECONDS,
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
+    ERASE_TIMEOUT_SECONDS,
     TandemError,
     channel_options,
 )
@@ -78,6 +79,15 @@ class AsyncClient:
         return await self._call(
             self._recommender.RecordEvents, pb.RecordEventsRequest(events=events)
         )
+
+    async def upsert_users(self, users: Iterable[pb.User]) -> pb.UpsertUsersResponse:
+        """Sets regions and friends of users; bad ones are named in the answer's `errors`."""
+        return await self._call(self._admin.UpsertUsers, pb.UpsertUsersRequest(users=users))
+
+    async def delete_user(self, user_id: str) -> pb.DeleteUserResponse:
+        """Erases a user everywhere. When it fails, ask again: it goes on where it stopped."""
+        request = pb.DeleteUserRequest(user_id=user_id)
+        return await self._call(self._admin.DeleteUser, request, ERASE_TIMEOUT_SECONDS)
 
     async def list_releases(self) -> pb.ListReleasesResponse:
         """All releases, newest first."""

@@ -74,6 +74,16 @@ def event(
     )
 
 
+def user(user_id: str, *, region: str = "", friends: Sequence[str] = ()) -> pb.User:
+    """A user to upsert; it replaces all that was known of the id.
+
+    Args:
+        region: home region; empty when unknown.
+        friends: ids of the users whose doings this user sees.
+    """
+    return pb.User(user_id=user_id, region=region, friends=friends)
+
+
 def recommend_request(user_id: str, count: int, options: RecommendOptions) -> pb.RecommendRequest:
     context = pb.Context(region=options.get("region", ""), device=options.get("device", ""))
     if "time" in options:

@@ -1,9 +1,11 @@
 """Opens the database: SQLite in WAL mode on one machine, PostgreSQL on many. One code path."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 metadata = MetaData()
@@ -22,8 +24,8 @@ def open_database(url: str) -> Engine:
         sqlalchemy.exc.OperationalError: the database cannot be opened.
     """
     # Imported for their tables. Here, because the modules import this one.
-    from services.common import releases, stored  # noqa: F401
-    from services.features import event_log  # noqa: F401
+    from services.common import erased, releases, stored  # noqa: F401
+    from services.features import event_log, leases, user_table  # noqa: F401
 
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 30})
@@ -32,6 +34,21 @@ def open_database(url: str) -> Engine:
         engine = create_engine(url, pool_pre_ping=True)
     _create_tables(engine)
     return engine
+
+
+@contextmanager
+def overwriting(db: Connection) -> Iterator[None]:
+    """A transaction in which SQLite overwrites what is deleted, rather than only unlinking it."""
+    if db.dialect.name == "sqlite":
+        db.exec_driver_sql("PRAGMA secure_delete = ON")
+        db.commit()
+    try:
+        with db.begin():
+            yield
+    finally:
+        if db.dialect.name == "sqlite":
+            db.exec_driver_sql("PRAGMA secure_delete = OFF")
+            db.commit()
 
 
 def _create_tables(engine: Engine) -> None:

@@ -6,11 +6,13 @@ from itertools import islice
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
     Engine,
     MetaData,
     String,
     Table,
     delete,
+    exists,
     insert,
     literal,
     select,
@@ -18,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable, DropTable
 
 from services.common.database import metadata
+from services.common.erased import erased_users, user_hash
 
 _stored = Table(
     "stored_recommendations",
@@ -82,11 +85,20 @@ class StoredRecommendations:
         return written
 
     def read(self, release_id: str, user_id: str) -> tuple[list[str], list[float]] | None:
-        """A user's list as `(item_ids, scores)`, best first; None without one."""
+        """A user's list as `(item_ids, scores)`, best first; None without one.
+
+        An erased user has none: training that began before the erasure may have written one since.
+        """
         with self._engine.connect() as db:
             row = db.execute(
                 select(_stored.c.item_ids, _stored.c.scores)
                 .where(_stored.c.release_id == release_id)
                 .where(_stored.c.user_id == user_id)
+                .where(~exists().where(erased_users.c.user_hash == user_hash(user_id)))
             ).first()
         return None if row is None else (list(row.item_ids), list(row.scores))
+
+
+def delete_user(db: Connection, user_id: str) -> int:
+    """Removes a user's lists, of all releases; returns how many there were."""
+    return db.execute(delete(_stored).where(_stored.c.user_id == user_id)).rowcount

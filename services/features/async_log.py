@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -11,10 +11,12 @@ from typing import TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from models.friends import FriendsEvents
 from services.common.errors import Unavailable
 from services.features.event_log import AppendResult, EventLog, History
 from services.features.events import Event
 from services.features.seen import SeenItems
+from services.features.user_table import Standing
 
 _EVENTS_A_COMMIT = 2_000
 _READERS = 4
@@ -51,9 +53,31 @@ class AsyncEventLog:
             self._committing = asyncio.create_task(self._commit())
         return await done
 
+    async def write(self, function: Callable[[], T]) -> T:
+        """Runs another blocking write to the database, between two appends."""
+        return await _off_loop(self._writer, function)
+
+    async def expire(self, before: float, most: int) -> dict[str, int]:
+        """Removes the oldest records of the log; see `EventLog.expire`."""
+        return await self.write(partial(self._log.expire, before, most))
+
     async def version(self, user_id: str) -> int:
         """The user's version; 0 for a user without events."""
         return await self._read(partial(self._log.version, user_id))
+
+    async def standing(self, user_id: str) -> Standing:
+        """The user's version, what was upserted, and whether the user was erased."""
+        return await self._read(partial(self._log.standing, user_id))
+
+    async def erased(self, user_ids: Collection[str]) -> set[str]:
+        """Those of `user_ids` who were erased, even if events came after that."""
+        return await self._read(partial(self._log.erased, user_ids))
+
+    async def friends_events(
+        self, friends: Sequence[str], as_of: float | None = None
+    ) -> FriendsEvents[str]:
+        """What friends lately did; see `friends.friends_events`."""
+        return await self._read(partial(self._log.friends_events, friends, as_of))
 
     async def history(self, user_id: str, limit: int, as_of: float | None = None) -> History:
         """The user's latest events; see `EventLog.history`."""
@@ -70,6 +94,10 @@ class AsyncEventLog:
             cached = set(await self._read(partial(self._log.seen, user_id)))
             self._seen.put(user_id, version, cached)
         return cached
+
+    def forget(self, user_id: str) -> None:
+        """Drops what is cached of a user."""
+        self._seen.forget(user_id)
 
     async def close(self) -> None:
         """Writes what waits, then ends the threads."""

@@ -1,13 +1,17 @@
 """The service's messages to and from its own types."""
 
 import math
+from collections.abc import Mapping, Sequence
 
-from services.features.events import Event
+from services.features.events import Event, FieldError
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
+from services.features.user_table import User
 from services.features.users import UserFeatures
+from services.features.weighted_items import WeightedItems
 from tandem.features.v1 import features_pb2
 from tandem.recommender.v1 import recommender_pb2
+from tandem.recommender.v1.recommender_pb2 import UpsertError
 
 
 def decode_event(message: recommender_pb2.Event, now: float) -> Event:
@@ -54,6 +58,29 @@ def encode_user(user: UserFeatures) -> features_pb2.GetUserFeaturesResponse:
         factors=user.profile.factors,
         region=user.profile.region,
         friends=user.profile.friends,
+        friends_items=_encode_weighted(user.friends_items),
+        trend=_encode_weighted(user.trend),
+        trend_here=_encode_weighted(user.trend_here),
+    )
+
+
+def _encode_weighted(items: WeightedItems) -> features_pb2.WeightedItems | None:
+    if not items.item_ids:
+        return None
+    return features_pb2.WeightedItems(item_ids=items.item_ids, weights=items.weights)
+
+
+def decode_user(message: recommender_pb2.User) -> User:
+    return User(message.user_id, message.region, tuple(message.friends))
+
+
+def encode_upsert_errors(errors: Sequence[tuple[int, FieldError]]) -> list[UpsertError]:
+    return [UpsertError(index=index, field=e.field, reason=e.reason) for index, e in errors]
+
+
+def encode_erased(erased: Mapping[str, int]) -> features_pb2.DeleteUserResponse:
+    return features_pb2.DeleteUserResponse(
+        events=erased["events"], stored_lists=erased["stored_lists"], slates=erased.get("slates", 0)
     )
 
 

@@ -5,7 +5,7 @@ Every method is one transaction (an import: one a chunk), and blocks.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -24,15 +24,22 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
+    exists,
     func,
     select,
-    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from models.friends import FriendsEvents
 from services.common.database import metadata
+from services.common.erased import ErasedUsers, Tombstone, tombstones
+from services.features import versions
 from services.features.events import Event
+from services.features.friends import friends_events
 from services.features.imports import FRAME_COLUMNS, event_ids, frame_of, normalized
+from services.features.user_table import Standing, read_standing
+from services.features.versions import user_versions
 
 _BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER keys only
 
@@ -52,24 +59,22 @@ _events = Table(
 )
 Index("events_of_user", _events.c.user_id, _events.c.timestamp, _events.c.seq)
 
-_versions = Table(
-    "user_versions",
-    metadata,
-    Column("user_id", String(128), primary_key=True),
-    Column("version", BigInteger, nullable=False),
-)
-
 _EVENT_COLUMNS = [_events.c[name] for name in Event.__dataclass_fields__]
 
 # Built once: building them costs more than running them.
-_VERSION = select(_versions.c.version).where(_versions.c.user_id == bindparam("user"))
+_VERSION = select(user_versions.c.version).where(user_versions.c.user_id == bindparam("user"))
 _HISTORY = (
-    select(*_EVENT_COLUMNS, _versions.c.version)
-    .join(_versions, _versions.c.user_id == _events.c.user_id)
+    select(*_EVENT_COLUMNS, user_versions.c.version)
+    .join(user_versions, user_versions.c.user_id == _events.c.user_id)
     .where(_events.c.user_id == bindparam("user"))
     .where(_events.c.timestamp <= bindparam("bound"))
     .order_by(_events.c.timestamp.desc(), _events.c.seq.desc())
     .limit(bindparam("most"))
+)
+_VERSION_WITHOUT_EVENTS = _VERSION.where(
+    ~exists().where(
+        _events.c.user_id == bindparam("user"), _events.c.timestamp <= bindparam("bound")
+    )
 )
 
 # Written out for the driver: SQLAlchemy's own way to insert many rows takes twice as long.
@@ -83,7 +88,6 @@ _IMPORT_CHUNK = 50_000  # rows a transaction
 # Ids of imported rows are hashes, so each row changes a page of its own in their index. With the
 # 2 MB of pages that SQLite usually keeps, an import mostly reads the same pages again.
 _IMPORT_CACHE_KB = 256 << 10
-_IN_CHUNK = 5_000  # values an IN list; SQLite takes 32,766 parameters a statement
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,17 @@ class AppendResult:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """Rows stored now, and rows that an earlier import had stored."""
+    """What became of the rows of a log.
+
+    Attributes:
+        accepted: stored now.
+        duplicates: stored by an earlier import.
+        erased: left out, because their users were erased after they happened.
+    """
 
     accepted: int
     duplicates: int
+    erased: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,10 +133,9 @@ class History:
 
 
 class EventLog:
-    """Append-only, idempotent by event id, with a version a user that grows with every change.
+    """Idempotent by event id, with a version a user that grows with every change.
 
-    Writers lock the version rows of their users first, in the order of the ids: two batches for
-    one user follow one another, and no two batches wait for each other.
+    Nothing in it changes; users are erased from it, and old events expire.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -145,17 +155,33 @@ class EventLog:
         rows = [_row(event, recorded_at) for event in first.values()]
         insert = self._insert(_events).on_conflict_do_nothing(index_elements=["event_id"])
         with self._engine.begin() as db:
-            self._lock(db, {event.user_id for event in first.values()})
+            versions.lock(db, {event.user_id for event in first.values()})
             stored = db.execute(insert.returning(_events.c.event_id, _events.c.user_id), rows).all()
-            versions = self._grow(db, {row.user_id for row in stored})
+            grown = versions.grow(db, {row.user_id for row in stored})
         ids = frozenset(row.event_id for row in stored)
-        return AppendResult(ids, len(events) - len(ids), versions)
+        return AppendResult(ids, len(events) - len(ids), grown)
 
     def version(self, user_id: str) -> int:
         """The user's version; 0 for a user without events."""
         with self._engine.connect() as db:
             found = db.execute(_VERSION, {"user": user_id}).scalar()
         return found or 0
+
+    def standing(self, user_id: str) -> Standing:
+        """The user's version, what was upserted, and whether the user was erased."""
+        with self._engine.connect() as db:
+            return read_standing(db, user_id)
+
+    def erased(self, user_ids: Collection[str]) -> set[str]:
+        """Those of `user_ids` who were erased, even if events came after that."""
+        return ErasedUsers(self._engine).among(user_ids)
+
+    def friends_events(
+        self, friends: Sequence[str], as_of: float | None = None
+    ) -> FriendsEvents[str]:
+        """What friends lately did; see `friends.friends_events`."""
+        with self._engine.connect() as db:
+            return friends_events(db, friends, as_of)
 
     def history(self, user_id: str, limit: int, as_of: float | None = None) -> History:
         """The latest events by (timestamp, order of arrival), with the version they belong to.
@@ -170,10 +196,13 @@ class EventLog:
             "most": limit,
             "bound": math.inf if as_of is None else as_of,
         }
-        with self._engine.connect() as db:  # one statement, so events and version agree
-            rows = db.execute(_HISTORY, parameters).all()
-        version = rows[0].version if rows else 0
-        return History([Event(*row[:-1]) for row in reversed(rows)], version)
+        with self._engine.connect() as db:
+            while True:  # one statement each, so that events and version agree
+                if rows := db.execute(_HISTORY, parameters).all():
+                    return History([Event(*row[:-1]) for row in reversed(rows)], rows[0].version)
+                version = db.execute(_VERSION_WITHOUT_EVENTS, parameters).scalar()
+                if version is not None or not db.execute(_VERSION, parameters).scalar():
+                    return History([], version or 0)
 
     def recent(self, user_id: str, limit: int, as_of: float | None = None) -> list[Event]:
         """The latest events by (timestamp, order of arrival), oldest first."""
@@ -194,7 +223,8 @@ class EventLog:
         """Stores a whole log at once; a second import of the same rows changes nothing.
 
         Rows get ids from their content and, for equal rows, their occurrence in the frame; so one
-        log must come as one frame. Rows are kept in frame order, which breaks ties of time.
+        log must come as one frame. Rows are kept in frame order, which breaks ties of time. Rows of
+        users who were erased after they happened are left out.
 
         Args:
             frame: columns `user_id`, `item_id` (str), `kind` (numbers of `EventKind`), `value`,
@@ -207,13 +237,42 @@ class EventLog:
         if missing:
             raise ValueError(f"the frame lacks {', '.join(missing)}")
         ids = event_ids(frame)
-        accepted = 0
+        accepted = erased = 0
         with self._engine.connect() as db, _large_page_cache(db):
             for start in range(0, len(frame), _IMPORT_CHUNK):
                 rows = slice(start, start + _IMPORT_CHUNK)
                 with db.begin():
-                    accepted += self._import_chunk(db, normalized(frame.iloc[rows]), ids(rows))
-        return ImportResult(accepted, len(frame) - accepted)
+                    result = self._import_chunk(db, normalized(frame.iloc[rows]), ids(rows))
+                accepted, erased = accepted + result.accepted, erased + result.erased
+        return ImportResult(accepted, len(frame) - accepted - erased, erased)
+
+    def expire(self, before: float, most: int) -> dict[str, int]:
+        """Removes the oldest records of the log: at most `most`, all recorded before a moment.
+
+        Records are looked at in the order in which they were made, from the first.
+
+        Args:
+            before: Unix seconds.
+            most: records removed at most; their users are locked out meanwhile.
+
+        Returns:
+            The new version of every user who lost events; empty when nothing is left to expire.
+        """
+        columns = _events.c.seq, _events.c.user_id, _events.c.recorded_at
+        with self._engine.connect() as db:
+            oldest = db.execute(select(*columns).order_by(_events.c.seq).limit(most)).all()
+        expired = [row for row in oldest if row.recorded_at < before]
+        if not expired:
+            return {}
+        users = {row.user_id for row in expired}
+        gone = delete(_events).where(_events.c.seq.in_([row.seq for row in expired]))
+        with self._engine.begin() as db:
+            versions.lock(db, users)
+            losers = set(db.execute(gone.returning(_events.c.user_id)).scalars())
+            grown = versions.grow(db, losers)
+            if len(losers) < len(users):  # erased in between
+                versions.forget(db, users, unused=True)
+        return grown
 
     def read_frame(self) -> pd.DataFrame:
         """The whole log by (timestamp, order of arrival), with the columns `import_frame` takes.
@@ -226,36 +285,32 @@ class EventLog:
             result = db.execution_options(yield_per=_IMPORT_CHUNK).execute(query)
             return frame_of(result.partitions())
 
-    def _import_chunk(self, db: Connection, chunk: pd.DataFrame, ids: list[str]) -> int:
+    def _import_chunk(self, db: Connection, chunk: pd.DataFrame, ids: list[str]) -> ImportResult:
         users = set(chunk["user_id"])
+        versions.lock(db, users)
         columns = [chunk[name].tolist() for name in FRAME_COLUMNS]
         always = repeat(""), repeat(time.time())  # request_id, recorded_at
         rows = list(zip(ids, *columns, *always, strict=False))
-        self._lock(db, users)
-        accepted = db.exec_driver_sql(self._insert_row, rows).rowcount
+        kept = _not_erased(rows, tombstones(db, users))
+        accepted = db.exec_driver_sql(self._insert_row, kept).rowcount if kept else 0
         if accepted:
-            self._grow(db, users)
-        return accepted
+            versions.grow(db, {row[1] for row in kept})
+        if len(kept) < len(rows):
+            versions.forget(db, users, unused=True)
+        return ImportResult(accepted, len(kept) - accepted, len(rows) - len(kept))
 
-    def _lock(self, db: Connection, users: set[str]) -> None:
-        insert = self._insert(_versions)
-        touch = insert.on_conflict_do_update(
-            index_elements=["user_id"], set_={"version": _versions.c.version}
-        )
-        db.execute(touch, [{"user_id": user, "version": 0} for user in sorted(users)])
 
-    def _grow(self, db: Connection, users: set[str]) -> dict[str, int]:
-        ordered = sorted(users)
-        versions: dict[str, int] = {}
-        for start in range(0, len(ordered), _IN_CHUNK):
-            grow = (
-                update(_versions)
-                .where(_versions.c.user_id.in_(ordered[start : start + _IN_CHUNK]))
-                .values(version=_versions.c.version + 1)
-                .returning(_versions.c.user_id, _versions.c.version)
-            )
-            versions.update((row.user_id, row.version) for row in db.execute(grow))
-        return versions
+def erase_events(db: Connection, user_id: str) -> int:
+    """Removes a user's events; returns how many there were."""
+    return db.execute(delete(_events).where(_events.c.user_id == user_id)).rowcount
+
+
+def _not_erased(rows: list[tuple[Any, ...]], erased: dict[str, Tombstone]) -> list[tuple[Any, ...]]:
+    if not erased:
+        return rows
+    until = {user_id: tombstone.erased_at for user_id, tombstone in erased.items()}
+    user, timestamp = (1 + FRAME_COLUMNS.index(name) for name in ("user_id", "timestamp"))
+    return [row for row in rows if row[timestamp] > until.get(row[user], -math.inf)]
 
 
 def _row(event: Event, recorded_at: float) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """Why an event is refused: the field at fault, and what is wrong with it."""
+    """Why a row of a request is refused: the field at fault, and what is wrong with it."""
 
     field: str
     reason: str
@@ -60,24 +60,26 @@ def validate_event(event: Event, now: float) -> FieldError | None:
         now: the service's clock, in Unix seconds.
     """
     return (
-        _check_id("event_id", event.event_id)
-        or _check_id("user_id", event.user_id)
-        or _check_id("item_id", event.item_id)
+        check_id("event_id", event.event_id)
+        or check_id("user_id", event.user_id)
+        or check_id("item_id", event.item_id)
         or _check_kind(event.kind)
         or _check_value(event.kind, event.value)
         or _check_timestamp(event.timestamp, now)
-        or _check_text("region", event.region, MAX_REGION_LENGTH)
-        or _check_text("request_id", event.request_id, MAX_ID_LENGTH)
+        or check_text("region", event.region, MAX_REGION_LENGTH)
+        or check_text("request_id", event.request_id, MAX_ID_LENGTH)
     )
 
 
-def _check_id(field: str, value: str) -> FieldError | None:
+def check_id(field: str, value: str) -> FieldError | None:
+    """Why a text is not 1 to 128 printable characters, if it is not."""
     if not value:
         return FieldError(field, "must not be empty")
-    return _check_text(field, value, MAX_ID_LENGTH)
+    return check_text(field, value, MAX_ID_LENGTH)
 
 
-def _check_text(field: str, value: str, longest: int) -> FieldError | None:
+def check_text(field: str, value: str, longest: int) -> FieldError | None:
+    """Why a text is not at most `longest` printable characters, if it is not."""
     if len(value) > longest:
         return FieldError(field, f"has {len(value)} characters, at most {longest} are allowed")
     if not value.isprintable():

@@ -35,7 +35,7 @@ def encode_rows(view: FeatureView, rows: Sequence[tuple[Key, Row]]) -> list[tupl
     now = datetime.now(UTC)
     return [
         (
-            _entity_key(key),
+            entity_key(key),
             {name: _value(kind, getattr(row, name)) for name, kind in kinds.items()},
             _EPOCH + timedelta(seconds=row.version) if isinstance(row, Session) else now,
             now,
@@ -68,7 +68,8 @@ def _kinds(view: FeatureView) -> dict[str, str]:
     }
 
 
-def _entity_key(key: Key) -> EntityKey:
+def entity_key(key: Key) -> EntityKey:
+    """A row's key as Feast's message."""
     return EntityKey(
         join_keys=list(key), entity_values=[Value(string_val=value) for value in key.values()]
     )

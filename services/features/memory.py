@@ -25,6 +25,11 @@ class InMemoryStore:
             if stored is None or stored.version < session.version:
                 self._sessions[user_id] = session
 
+    async def erase_user(self, user_id: str, release_ids: Sequence[str]) -> None:
+        self._sessions.pop(user_id, None)
+        for release_id in release_ids:
+            self._users.pop((release_id, user_id), None)
+
     async def read_items(self, release_id: str, item_ids: Sequence[str]) -> list[ItemMetadata]:
         keys = ((release_id, item_id) for item_id in item_ids)
         return [self._items[key] for key in keys if key in self._items]

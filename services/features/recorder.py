@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.common.errors import InvalidArgument
 from services.features.async_log import AsyncEventLog
+from services.features.batches import checked
 from services.features.events import MAX_EVENTS, Event, FieldError, validate_event
 from services.features.publisher import SessionPublisher
 
@@ -39,15 +39,8 @@ class EventRecorder:
             InvalidArgument: no events, more than `MAX_EVENTS`, or not one that is valid.
             Unavailable: the event log is down; events may or may not have been stored.
         """
-        if not 0 < len(events) <= MAX_EVENTS:
-            raise InvalidArgument("events", f"1 to {MAX_EVENTS:,} are allowed, not {len(events):,}")
         now = time.time()
-        checked = [(event, validate_event(event, now)) for event in events]
-        errors = [(index, error) for index, (_, error) in enumerate(checked) if error]
-        good = [event for event, error in checked if error is None]
-        if not good:
-            _, first = errors[0]
-            raise InvalidArgument(f"events[0].{first.field}", first.reason)
-        result = await self._log.append(good)
+        found = checked("events", events, MAX_EVENTS, lambda event: validate_event(event, now))
+        result = await self._log.append(found.good)
         await self._publisher.publish(result.versions.keys())
-        return Recorded(result.accepted, result.duplicates, errors)
+        return Recorded(result.accepted, result.duplicates, found.errors)

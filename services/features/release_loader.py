@@ -4,15 +4,25 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from models.release import Release, ReleaseError
 from services.common.errors import FailedPrecondition, Unavailable
-from services.features.release_rows import RowCounts, chunks, item_metadata, user_profiles
+from services.features.release_rows import (
+    RowCounts,
+    UserProfile,
+    chunks,
+    item_metadata,
+    user_profiles,
+)
 from services.features.store import FeatureStore
 
 _ROWS_A_PUSH = 100  # about 10 ms, for which a live read may have to wait
 _LOOK_AGAIN_SECONDS = 5.0
+
+Erased = Callable[[Collection[str]], Awaitable[Collection[str]]]
+"""Tells which of some users were erased."""
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +33,21 @@ class ReleaseLoader:
     Args:
         root: folder that holds one subfolder a release.
         store: where rows go.
+        erased: whose rows do not.
         look_again: seconds after which a release in use is looked for again: a store that keeps
             nothing on disk is empty when it comes back.
     """
 
     def __init__(
-        self, root: Path, store: FeatureStore, look_again: float = _LOOK_AGAIN_SECONDS
+        self,
+        root: Path,
+        store: FeatureStore,
+        erased: Erased,
+        look_again: float = _LOOK_AGAIN_SECONDS,
     ) -> None:
         self._root = root
         self._store = store
+        self._erased = erased
         self._look_again = look_again
         self._loads: dict[str, asyncio.Task[RowCounts]] = {}
         self._looked: dict[str, float] = {}
@@ -54,6 +70,11 @@ class ReleaseLoader:
             self._looking.add(look)
             look.add_done_callback(self._looking.discard)
         return await asyncio.shield(load)
+
+    @property
+    def prepared(self) -> set[str]:
+        """Ids of the releases that were asked for since the start."""
+        return {*self._loads, *self._looked}
 
     async def close(self) -> None:
         """Ends pushes in progress; the next `prepare` starts them again."""
@@ -86,13 +107,20 @@ class ReleaseLoader:
         return counts
 
     async def _push(self, release: Release) -> RowCounts:
-        counts = RowCounts(len(release.users), len(release.items))
-        for rows in chunks(counts.users, _ROWS_A_PUSH):
-            await self._store.push_users(release.release_id, user_profiles(release, rows))
+        n_users = 0
+        for rows in chunks(len(release.users), _ROWS_A_PUSH):
+            users = await self._not_erased(user_profiles(release, rows))
+            await self._store.push_users(release.release_id, users)
+            n_users += len(users)
+        counts = RowCounts(n_users, len(release.items))
         for rows in chunks(counts.items, _ROWS_A_PUSH):
             await self._store.push_items(release.release_id, item_metadata(release, rows))
         await self._store.complete_release(release.release_id, counts)
         return counts
+
+    async def _not_erased(self, users: list[UserProfile]) -> list[UserProfile]:
+        erased = await self._erased([user.user_id for user in users])
+        return [user for user in users if user.user_id not in erased]
 
 
 def _open(root: Path, release_id: str) -> Release:

@@ -26,11 +26,11 @@ class SeenItems:
 
     def put(self, user_id: str, version: int, item_ids: set[str]) -> None:
         """Caches the set that the user has at a version."""
-        self._drop(user_id)
+        self.forget(user_id)
         self._users[user_id] = (version, item_ids)
         self._size += len(item_ids)
         while self._size > self._capacity:
-            self._drop(next(iter(self._users)))
+            self.forget(next(iter(self._users)))
 
     def grow(self, user_id: str, version: int, item_ids: Iterable[str]) -> None:
         """Adds all that the step to `version` added; forgets a set that missed a step."""
@@ -40,8 +40,9 @@ class SeenItems:
         if cached[0] == version - 1:
             self.put(user_id, version, cached[1].union(item_ids))
         elif cached[0] < version:
-            self._drop(user_id)
+            self.forget(user_id)
 
-    def _drop(self, user_id: str) -> None:
+    def forget(self, user_id: str) -> None:
+        """Drops a user's set."""
         _, item_ids = self._users.pop(user_id, (0, set[str]()))
         self._size -= len(item_ids)

@@ -5,18 +5,24 @@ import logging
 
 from grpc import aio
 
+from services.common import stored
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition
 from services.common.releases import ReleaseRegistry
 from services.features.async_log import AsyncEventLog
-from services.features.event_log import EventLog
+from services.features.erasure import UserEraser
+from services.features.event_log import EventLog, erase_events
+from services.features.leases import Lease
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.repo.config import repo_config
+from services.features.retention import LEASE_SECONDS, Retention
 from services.features.service import FeatureServicer
 from services.features.settings import FeaturesSettings
 from services.features.store import FeastStore
+from services.features.user_table import UserTable, erase_user
+from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2_grpc
 
@@ -33,7 +39,21 @@ class FeaturesService:
         self._store = FeastStore(repo_config(settings))
         self._log = AsyncEventLog(EventLog(self._engine), settings.seen_cache_items)
         self._publisher = SessionPublisher(self._log, self._store)
-        self._releases = ReleaseLoader(settings.release_root, self._store)
+        self._releases = ReleaseLoader(settings.release_root, self._store, self._log.erased)
+        self._registry = ReleaseRegistry(self._engine)
+        self._eraser = UserEraser(
+            self._engine,
+            self._log,
+            self._publisher,
+            tables={
+                "events": erase_events,
+                "users": erase_user,
+                "stored_lists": stored.delete_user,
+            },
+            outside=[self._erase_online],
+        )
+        lease = Lease(self._engine, "retention", LEASE_SECONDS)
+        self._retention = Retention(self._log, self._publisher, lease, settings.retention_days)
 
     def register(self, server: aio.Server) -> None:
         features_pb2_grpc.add_FeatureServiceServicer_to_server(
@@ -42,22 +62,33 @@ class FeaturesService:
                 EventRecorder(self._log, self._publisher),
                 self._releases,
                 self._store,
+                UserUpserts(self._log, UserTable(self._engine)),
+                self._eraser,
             ),
             server,
         )
 
     async def start(self) -> None:
         await self._store.open()
-        active = await asyncio.to_thread(ReleaseRegistry(self._engine).active)
+        await self._eraser.finish_pending()
+        active = await asyncio.to_thread(self._registry.active)
         if active is not None:
             await self._prepare(active)
+        self._retention.start()
 
     async def close(self) -> None:
+        await self._retention.close()
+        await self._eraser.close()
         await self._publisher.close()
         await self._releases.close()
         await self._log.close()
         await self._store.close()
         self._engine.dispose()
+
+    async def _erase_online(self, user_id: str) -> None:
+        """From the online store, where every release that was ever prepared may have a row."""
+        known = {release.release_id for release in await asyncio.to_thread(self._registry.list)}
+        await self._store.erase_user(user_id, sorted(known | self._releases.prepared))
 
     async def _prepare(self, release_id: str) -> None:
         try:

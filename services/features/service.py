@@ -3,13 +3,24 @@
 import math
 import time
 
+from models.trending import HALF_LIVES_DAYS
 from services.common.errors import InvalidArgument
 from services.common.interceptors import Context
-from services.features.codec import decode_event, encode_item, encode_recorded, encode_user
+from services.features.codec import (
+    decode_event,
+    decode_user,
+    encode_erased,
+    encode_item,
+    encode_recorded,
+    encode_upsert_errors,
+    encode_user,
+)
+from services.features.erasure import UserEraser
 from services.features.events import MAX_ID_LENGTH
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.store import FeatureStore
+from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 
@@ -25,11 +36,15 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         recorder: EventRecorder,
         releases: ReleaseLoader,
         store: FeatureStore,
+        upserts: UserUpserts,
+        eraser: UserEraser,
     ) -> None:
         self._users = users
         self._recorder = recorder
         self._releases = releases
         self._store = store
+        self._upserts = upserts
+        self._eraser = eraser
 
     async def GetUserFeatures(
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
@@ -37,7 +52,12 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         _require_id("user_id", request.user_id)
         if not (math.isfinite(request.as_of) and request.as_of >= 0):
             raise InvalidArgument("as_of", "must be a finite number, not below 0")
-        user = await self._users.read(request.user_id, request.release_id, request.as_of or None)
+        half_life = request.trend_half_life_days
+        if half_life and half_life not in HALF_LIVES_DAYS:
+            raise InvalidArgument("trend_half_life_days", f"must be 0 or one of {HALF_LIVES_DAYS}")
+        user = await self._users.read(
+            request.user_id, request.release_id, request.as_of or None, request.region, half_life
+        )
         return encode_user(user)
 
     async def GetItemFeatures(
@@ -56,6 +76,20 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         now = time.time()
         events = [decode_event(event, now) for event in request.events]
         return encode_recorded(await self._recorder.record(events))
+
+    async def UpsertUsers(
+        self, request: features_pb2.UpsertUsersRequest, _context: Context
+    ) -> features_pb2.UpsertUsersResponse:
+        errors = await self._upserts.upsert([decode_user(user) for user in request.users])
+        return features_pb2.UpsertUsersResponse(
+            accepted=len(request.users) - len(errors), errors=encode_upsert_errors(errors)
+        )
+
+    async def DeleteUser(
+        self, request: features_pb2.DeleteUserRequest, _context: Context
+    ) -> features_pb2.DeleteUserResponse:
+        _require_id("user_id", request.user_id)
+        return encode_erased(await self._eraser.erase(request.user_id))
 
     async def PrepareRelease(
         self, request: features_pb2.PrepareReleaseRequest, _context: Context

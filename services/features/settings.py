@@ -33,5 +33,9 @@ class FeaturesSettings(ServiceSettings):
     registry_path: str = ""
     """File, or SQLAlchemy URL, of Feast's registry; empty means a file in `store_root`."""
 
+    retention_days: float = Field(default=0.0, ge=0)
+    """Days after which events are removed, counted from when they were recorded, not from when they
+    happened; 0 keeps them for ever."""
+
     seen_cache_items: int = Field(default=2_000_000, ge=0)
     """Item ids that the cache of seen items may hold, over all users; about 100 bytes each."""

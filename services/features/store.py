@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from services.common.errors import Unavailable
+from services.features.feast_deletion import delete_rows
 from services.features.feast_rows import Key, Row, decode_row, encode_rows, feature_names
 from services.features.release_rows import ItemMetadata, RowCounts, UserProfile
 from services.features.repo import definitions
@@ -36,6 +37,9 @@ class FeatureStore(Protocol):
 
     async def push_sessions(self, sessions: Mapping[str, Session]) -> None:
         """Stores sessions by user id; one that is not newer than the stored one changes nothing."""
+
+    async def erase_user(self, user_id: str, release_ids: Sequence[str]) -> None:
+        """Removes a user's session, and the user's rows of releases, as if they never were."""
 
     async def read_items(self, release_id: str, item_ids: Sequence[str]) -> list[ItemMetadata]:
         """Known items, in the order asked for."""
@@ -87,6 +91,11 @@ class FeastStore:
 
     async def push_sessions(self, sessions: Mapping[str, Session]) -> None:
         await self._call(partial(self._push_newest, sessions))
+
+    async def erase_user(self, user_id: str, release_ids: Sequence[str]) -> None:
+        profiles = [{"user_id": user_id, "release_id": each} for each in release_ids]
+        await self._call(partial(self._delete, definitions.user_session, [{"user_id": user_id}]))
+        await self._call(partial(self._delete, definitions.user_profile, profiles))
 
     async def read_items(self, release_id: str, item_ids: Sequence[str]) -> list[ItemMetadata]:
         view, items = definitions.item_metadata, list[ItemMetadata]()
@@ -168,6 +177,9 @@ class FeastStore:
     def _write(self, view: feast.FeatureView, rows: Sequence[tuple[Key, Row]]) -> None:
         # Below `FeatureStore.push`, which spends 4 ms a call on data frames and type checks.
         self._feast.provider.online_write_batch(self._config, view, encode_rows(view, rows), None)
+
+    def _delete(self, view: feast.FeatureView, keys: Sequence[Key]) -> None:
+        delete_rows(self._feast.provider.online_store, self._config, view, keys)
 
     def _push_newest(self, sessions: Mapping[str, Session]) -> None:
         # SQLite lets an older row overwrite a newer one. Redis compares event times itself, but not

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from models.friends import friends_items
 from services.common.deadlines import Budget
 from services.common.errors import Unavailable
 from services.features.async_log import AsyncEventLog
@@ -14,17 +16,54 @@ from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
 from services.features.sessions import SESSION_LENGTH, Session
 from services.features.store import FeatureStore
+from services.features.user_table import Standing
+from services.features.weighted_items import NOTHING, WeightedItems
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class UserFeatures:
-    """A user now: live session, all items ever seen, and what the release knows."""
+    """A user now: live session, all items ever seen, profile, and what goes on around the user.
+
+    Attributes:
+        session: the latest events.
+        seen: every item the user ever had an event on.
+        profile: region and friends as upserted, else as the release knows them; its factors.
+        friends_items: what friends lately liked.
+        trend, trend_here: what is on the rise everywhere, and in the user's region.
+    """
 
     session: Session
     seen: Set[str]
     profile: UserProfile
+    friends_items: WeightedItems = NOTHING
+    trend: WeightedItems = NOTHING
+    trend_here: WeightedItems = NOTHING
+
+
+class Trends(Protocol):
+    """What is on the rise."""
+
+    def top(
+        self, half_life_days: float, region: str, as_of: float | None
+    ) -> tuple[WeightedItems, WeightedItems]:
+        """Everywhere, and in a region.
+
+        Args:
+            half_life_days: one of `models.trending.HALF_LIVES_DAYS`.
+            region: empty for none.
+            as_of: the moment, in Unix seconds; None for now.
+        """
+
+
+class NoTrends:
+    """`Trends` of a service that counts none."""
+
+    def top(
+        self, half_life_days: float, region: str, as_of: float | None
+    ) -> tuple[WeightedItems, WeightedItems]:
+        return NOTHING, NOTHING
 
 
 class UserReader:
@@ -40,29 +79,58 @@ class UserReader:
         store: FeatureStore,
         publisher: SessionPublisher,
         releases: ReleaseLoader,
+        trends: Trends | None = None,
     ) -> None:
         self._log = event_log
         self._store = store
         self._publisher = publisher
         self._releases = releases
+        self._trends = trends or NoTrends()
 
-    async def read(self, user_id: str, release_id: str, as_of: float | None = None) -> UserFeatures:
+    async def read(
+        self,
+        user_id: str,
+        release_id: str,
+        as_of: float | None = None,
+        region: str = "",
+        trend_half_life_days: float = 0.0,
+    ) -> UserFeatures:
         """What is known of a user; an unknown user is an answer with empty parts.
 
         Args:
             user_id: who.
             release_id: whose profile is wanted; empty for none.
-            as_of: leave out session events later than this, in Unix seconds.
+            as_of: leave out events later than this, in Unix seconds.
+            region: of the request; empty means the user's last known one.
+            trend_half_life_days: of the trend wanted; 0 for no trend.
 
         Raises:
             FailedPrecondition: the release does not exist.
-            Unavailable: the event log is down. Without the online store, the profile is empty.
+            Unavailable: the event log is down. Without the online store, the profile is what was
+                upserted.
         """
-        version, (session, profile) = await asyncio.gather(
-            self._log.version(user_id), self._stored(user_id, release_id)
+        standing, (session, profile) = await asyncio.gather(
+            self._log.standing(user_id), self._stored(user_id, release_id)
         )
+        profile = _current(profile, standing)
+        own = self._own_events(user_id, standing.version, session, as_of)
+        if profile.friends:
+            (session, seen), friends = await asyncio.gather(
+                own, self._friends_items(profile.friends, as_of)
+            )
+        else:
+            (session, seen), friends = await own, NOTHING
+        trend = trend_here = NOTHING
+        if trend_half_life_days:
+            here = region or session.region or profile.region
+            trend, trend_here = self._trends.top(trend_half_life_days, here, as_of)
+        return UserFeatures(session, seen, profile, friends, trend, trend_here)
+
+    async def _own_events(
+        self, user_id: str, version: int, session: Session, as_of: float | None
+    ) -> tuple[Session, Set[str]]:
         if version == 0:
-            return UserFeatures(Session(), frozenset(), profile)
+            return Session(), frozenset()
         if session.version != version:
             REPAIRED_SESSIONS.inc()
             session = Session.of(await self._log.history(user_id, SESSION_LENGTH))
@@ -70,7 +138,10 @@ class UserReader:
         if as_of is not None and any(time > as_of for time in session.timestamps):
             bounded = Session.of(await self._log.history(user_id, SESSION_LENGTH, as_of))
             session = replace(bounded, version=session.version)
-        return UserFeatures(session, await self._log.seen(user_id, version), profile)
+        return session, await self._log.seen(user_id, version)
+
+    async def _friends_items(self, friends: Sequence[str], as_of: float | None) -> WeightedItems:
+        return WeightedItems(*friends_items(await self._log.friends_events(friends, as_of)))
 
     async def _stored(self, user_id: str, release_id: str) -> tuple[Session, UserProfile]:
         try:
@@ -81,3 +152,12 @@ class UserReader:
         except (Unavailable, TimeoutError) as error:
             log.warning("online store not read", extra={"why": str(error) or "too slow"})
             return Session(), UserProfile(user_id)
+
+
+def _current(profile: UserProfile, standing: Standing) -> UserProfile:
+    """A release's profile, without what an erasure took away, under what was upserted since."""
+    if standing.erased:
+        profile = UserProfile(profile.user_id)
+    if standing.user is not None:
+        profile = replace(profile, region=standing.user.region, friends=standing.user.friends)
+    return profile

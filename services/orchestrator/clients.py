@@ -27,6 +27,17 @@ from tandem.recommender.v1 import recommender_pb2
 from tandem.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedItems:
+    """Items, most first, and their (n,) float32 weights > 0."""
+
+    item_ids: tuple[str, ...]
+    weights: NDArray[np.float32]
+
+
+NO_ITEMS = WeightedItems((), np.empty(0, np.float32))
+
+
 @dataclass(frozen=True)
 class UserFeatures:
     """A user's live session and profile.
@@ -37,6 +48,8 @@ class UserFeatures:
         seen_item_ids: all items of the user's whole history.
         factors: (k,) float32, or empty.
         version: version of the user's events that the session was made from; 0 without events.
+        friends_items: what friends lately liked.
+        trend, trend_here: what is on the rise everywhere, and in the user's region.
     """
 
     item_ids: tuple[str, ...] = ()
@@ -47,6 +60,9 @@ class UserFeatures:
     seen_item_ids: tuple[str, ...] = ()
     factors: NDArray[np.float32] | None = None
     version: int = 0
+    friends_items: WeightedItems = NO_ITEMS
+    trend: WeightedItems = NO_ITEMS
+    trend_here: WeightedItems = NO_ITEMS
 
 
 @dataclass(frozen=True)
@@ -73,11 +89,27 @@ class FeaturesClient:
         self._stub = features_pb2_grpc.FeatureServiceStub(self._channel)
 
     async def user_features(
-        self, user_id: str, release_id: str, as_of: float, timeout: float
+        self,
+        user_id: str,
+        release_id: str,
+        as_of: float,
+        timeout: float,
+        *,
+        region: str = "",
+        trend_half_life_days: float = 0.0,
     ) -> UserFeatures:
-        """A user's features; events later than `as_of` (Unix seconds, 0 for no bound) left out."""
+        """A user's features; events later than `as_of` (Unix seconds, 0 for no bound) left out.
+
+        Args:
+            region: of the request; empty means the user's last known one.
+            trend_half_life_days: of the trend wanted; 0 for no trend.
+        """
         request = features_pb2.GetUserFeaturesRequest(
-            user_id=user_id, release_id=release_id, as_of=as_of
+            user_id=user_id,
+            release_id=release_id,
+            as_of=as_of,
+            region=region,
+            trend_half_life_days=trend_half_life_days,
         )
         answer = await _call(self._stub.GetUserFeatures, request, timeout)
         session = answer.session
@@ -90,7 +122,24 @@ class FeaturesClient:
             seen_item_ids=tuple(answer.seen_item_ids),
             factors=np.array(answer.factors, dtype=np.float32),
             version=session.version,
+            friends_items=_weighted(answer.friends_items),
+            trend=_weighted(answer.trend),
+            trend_here=_weighted(answer.trend_here),
         )
+
+    async def upsert_users(
+        self, users: Sequence[recommender_pb2.User], timeout: float
+    ) -> features_pb2.UpsertUsersResponse:
+        request = features_pb2.UpsertUsersRequest(users=users)
+        stored: features_pb2.UpsertUsersResponse = await _call(
+            self._stub.UpsertUsers, request, timeout
+        )
+        return stored
+
+    async def delete_user(self, user_id: str, timeout: float) -> features_pb2.DeleteUserResponse:
+        request = features_pb2.DeleteUserRequest(user_id=user_id)
+        gone: features_pb2.DeleteUserResponse = await _call(self._stub.DeleteUser, request, timeout)
+        return gone
 
     async def record_events(
         self, events: Sequence[recommender_pb2.Event], timeout: float
@@ -219,6 +268,12 @@ class RankingClient:
             if _is_ready(channel):
                 break  # the entrance is there: it is the service that cannot answer
         raise failure
+
+
+def _weighted(items: features_pb2.WeightedItems) -> WeightedItems:
+    if not items.item_ids:
+        return NO_ITEMS
+    return WeightedItems(tuple(items.item_ids), np.array(items.weights, np.float32))
 
 
 def _is_ready(channel: aio.Channel) -> bool:

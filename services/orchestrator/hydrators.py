@@ -1,16 +1,17 @@
 """Hydrators: what is known of the user, and of the candidates."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.history import HISTORY_LENGTH, UserHistory
+from models.history import HISTORY_LENGTH, Surroundings, UserHistory, WeightedRows
+from services.common.erased import user_hash
 from services.orchestrator.candidates import Candidates, KnownSession, Query
-from services.orchestrator.clients import FeaturesClient, UserFeatures
+from services.orchestrator.clients import FeaturesClient, UserFeatures, WeightedItems
 from services.orchestrator.pipeline import Level
 
 
@@ -34,12 +35,19 @@ class UserHydrator:
             query.release.release_id,
             query.as_of,
             query.budget.share(0.4, at_most=1.0),
+            region=query.region,
+            trend_half_life_days=query.release.manifest.config.get("trend_half_life_days", 0.0),
         )
         self._last_known[query.user_id] = known
         self._last_known.move_to_end(query.user_id)
         if len(self._last_known) > self._remember:
             self._last_known.popitem(last=False)
         return with_user(query, known)
+
+    def forget(self, hashes: Set[str]) -> None:
+        """Drops what is remembered of users, by the hashes of their ids: they were erased."""
+        for user_id in [user for user in self._last_known if user_hash(user) in hashes]:
+            del self._last_known[user_id]
 
     def without(self, query: Query) -> Query:
         known = self._last_known.get(query.user_id, UserFeatures())
@@ -79,6 +87,11 @@ def with_user(query: Query, known: UserFeatures) -> Query:
         region=query.region or known.region,
         device=query.device,
         factors=known.factors if known.factors is not None else np.empty(0, np.float32),
+        around=Surroundings(
+            friends=_weighted(query, known.friends_items),
+            trend=_weighted(query, known.trend),
+            trend_here=_weighted(query, known.trend_here),
+        ),
     )
     return replace(
         query,
@@ -87,6 +100,20 @@ def with_user(query: Query, known: UserFeatures) -> Query:
             known.version, len(known.timestamps), max(known.timestamps, default=None)
         ),
         seen_rows=np.union1d(seen, own_rows).astype(np.int32),
+    )
+
+
+def _weighted(query: Query, found: WeightedItems) -> WeightedRows:
+    """Rows of those items that the release holds."""
+    row_of = query.release.items.row_of
+    pairs = [
+        (row_of[item_id], weight)
+        for item_id, weight in zip(found.item_ids, found.weights, strict=True)
+        if item_id in row_of
+    ]
+    return WeightedRows(
+        np.array([row for row, _ in pairs], dtype=np.int32),
+        np.array([weight for _, weight in pairs], dtype=np.float32),
     )
 
 

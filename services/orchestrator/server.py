@@ -3,9 +3,11 @@
 from grpc import aio
 
 from services.common.database import open_database
+from services.common.erased import ErasedUsers
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
+from services.orchestrator.erasures import ErasureFollower
 from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
 from services.orchestrator.hydrators import ItemHydrator, UserHydrator
 from services.orchestrator.pipeline import Pipeline
@@ -27,12 +29,17 @@ class OrchestratorService:
         self._settings = settings
         self._engine = open_database(settings.database_url)
         self._stored = StoredRecommendations(self._engine)
+        self._erased = ErasedUsers(self._engine)
 
     def register(self, server: aio.Server) -> None:
         settings = self._settings
         self._features = FeaturesClient(settings.features_addresses)
         self._retrieval = RetrievalClient(settings.retrieval_addresses)
         self._ranking = RankingClient(settings.ranking_addresses)
+        self._users = UserHydrator(self._features, settings.known_users)
+        self._erasures = ErasureFollower(
+            self._erased, self._users.forget, settings.release_poll_seconds
+        )
         self._switch = ReleaseSwitch(
             ReleaseRegistry(self._engine),
             settings.release_root,
@@ -48,15 +55,21 @@ class OrchestratorService:
                 self._features,
                 self._retrieval,
                 settings.default_deadline_seconds,
+                self._erased.among,
             ),
             server,
         )
-        recommender_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self._switch), server)
+        recommender_pb2_grpc.add_AdminServiceServicer_to_server(
+            AdminServicer(
+                self._switch, self._features, self._users.forget, settings.default_deadline_seconds
+            ),
+            server,
+        )
 
     def _pipeline(self) -> Pipeline:
         settings = self._settings
         return Pipeline(
-            query_hydrators=[UserHydrator(self._features, settings.known_users)],
+            query_hydrators=[self._users],
             sources=[RetrievalSource(self._retrieval, settings.candidates)],
             fallbacks=[StoredSource(self._stored), PopularSource()],
             hydrators=[ItemHydrator()],
@@ -68,9 +81,11 @@ class OrchestratorService:
 
     async def start(self) -> None:
         await self._switch.start()
+        self._erasures.start()
 
     async def close(self) -> None:
         await self._switch.close()
+        await self._erasures.close()
         for client in (self._features, self._retrieval, self._ranking):
             await client.close()
         self._engine.dispose()

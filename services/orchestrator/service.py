@@ -1,12 +1,14 @@
 """The public servicers: decode, call, encode."""
 
 import asyncio
+from collections.abc import Callable, Set
 from typing import Any, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from services.common.deadlines import Budget
+from services.common.erased import user_hash
 from services.common.errors import InvalidArgument
 from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
@@ -17,7 +19,7 @@ from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import check_count, check_id, decode_recommend
-from services.orchestrator.similar_users import METHOD, check_method, similar_users
+from services.orchestrator.similar_users import METHOD, Erased, check_method, similar_users
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
@@ -34,6 +36,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         features: FeaturesClient,
         retrieval: RetrievalClient,
         default_deadline: float,
+        erased: Erased,
     ) -> None:
         self._pipeline = pipeline
         self._switch = switch
@@ -41,6 +44,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         self._features = features
         self._retrieval = retrieval
         self._default_deadline = default_deadline
+        self._erased = erased
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
@@ -93,7 +97,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         user_id, count = check_id("user_id", request.user_id), check_count(request.count)
         check_method(request.method, request.missing)
         release = self._switch.current()
-        found = await asyncio.to_thread(similar_users, release, user_id, count)
+        found = await asyncio.to_thread(similar_users, release, user_id, count, self._erased)
         return pb.SimilarUsersResponse(
             users=[pb.SimilarUser(user_id=user, score=score) for user, score in found],
             release_id=release.release_id,
@@ -115,8 +119,44 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
 
 
 class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
-    def __init__(self, switch: ReleaseSwitch) -> None:
+    """Implements `tandem.recommender.v1.AdminService`.
+
+    Args:
+        switch: which release serves.
+        features: keeps users.
+        forget: drops what this process remembers of users, by the hashes of their ids.
+        default_deadline: seconds a call without a deadline may take.
+    """
+
+    def __init__(
+        self,
+        switch: ReleaseSwitch,
+        features: FeaturesClient,
+        forget: Callable[[Set[str]], None],
+        default_deadline: float,
+    ) -> None:
         self._switch = switch
+        self._features = features
+        self._forget = forget
+        self._default_deadline = default_deadline
+
+    async def UpsertUsers(
+        self, request: pb.UpsertUsersRequest, context: Context
+    ) -> pb.UpsertUsersResponse:
+        timeout = Budget.current(self._default_deadline).share(0.95)
+        stored = await self._features.upsert_users(request.users, timeout)
+        return pb.UpsertUsersResponse(accepted=stored.accepted, errors=stored.errors)
+
+    async def DeleteUser(
+        self, request: pb.DeleteUserRequest, context: Context
+    ) -> pb.DeleteUserResponse:
+        user_id = check_id("user_id", request.user_id)
+        timeout = Budget.current(self._default_deadline).share(0.95)
+        gone = await self._features.delete_user(user_id, timeout)
+        self._forget({user_hash(user_id)})
+        return pb.DeleteUserResponse(
+            events=gone.events, stored_lists=gone.stored_lists, slates=gone.slates
+        )
 
     async def ListReleases(
         self, request: pb.ListReleasesRequest, context: Context

@@ -20,11 +20,13 @@ from services.retrieval.retriever import Retriever
 from services.retrieval.service import RetrievalServicer
 from services.retrieval.settings import RetrievalSettings
 from services.retrieval.sources import (
+    FriendsSource,
     ItemToItemSource,
     MfAnnSource,
     PopularSource,
     Source,
     TowerAnnSource,
+    TrendingSource,
     ease_table,
     neighbour_table,
     transition_table,
@@ -39,6 +41,8 @@ QUOTAS = {
     "ease": Quota(share=0.05, weight=0.5),
     "neighbours": Quota(share=0.02, weight=0.1),
     "last_item": Quota(share=0.02, weight=0.05),
+    "trending": Quota(share=0.02, weight=0.05),
+    "friends": Quota(share=0.02, weight=0.05),
     "popular": Quota(share=0.02, weight=0.02),
 }
 """The parts of the sources in the answer, chosen on validation events of ml-latest-small.
@@ -61,6 +65,8 @@ def candidate_sources(index: VectorIndex) -> list[Source]:
         ItemToItemSource("ease", ease_table, seeds=20, decay=0.9),
         ItemToItemSource("neighbours", neighbour_table, seeds=10, decay=0.8),
         ItemToItemSource("last_item", neighbour_table, seeds=1, decay=1.0),
+        TrendingSource(),
+        FriendsSource(),
         PopularSource(),
     ]
 

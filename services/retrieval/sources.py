@@ -112,6 +112,32 @@ def neighbour_table(release: SourceTables) -> tuple[NDArray[np.int32], NDArray[n
     return release.neighbour_rows, release.neighbour_scores
 
 
+class FriendsSource:
+    """What friends lately liked, most first."""
+
+    name = "friends"
+
+    async def fetch(self, query: Query) -> Found:
+        friends = query.user.around.friends
+        return query.allowed(Found.best(friends.rows, friends.weights))
+
+
+class TrendingSource:
+    """What is on the rise in the user's region and everywhere.
+
+    An item's score is the larger of its two shares: what everybody watches counts, and so does what
+    only one region does.
+    """
+
+    name = "trending"
+
+    async def fetch(self, query: Query) -> Found:
+        around = query.user.around
+        rows = np.union1d(around.trend.rows, around.trend_here.rows).astype(np.int32)
+        shares = np.maximum(around.trend.of(rows), around.trend_here.of(rows))
+        return query.allowed(Found.best(rows, shares))
+
+
 class PopularSource:
     """The most popular items; the score falls linearly with the place, from 1 to 0."""
 

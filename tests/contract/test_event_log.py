@@ -1,14 +1,15 @@
 """What the event log promises, on SQLite and PostgreSQL alike."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pandas as pd
 import pytest
 
 from services.common.database import open_database
-from services.features.event_log import AppendResult, EventLog, ImportResult
-from services.features.events import Event
+from services.features.event_log import AppendResult, EventLog, History, ImportResult
+from services.features.events import Event, validate_event
 
 LIKE, RATING = 4, 1
 
@@ -91,6 +92,31 @@ def test_events_of_one_instant_keep_the_order_in_which_they_came(event_log: Even
     event_log.append([event(event_id, at=5.0) for event_id in ids])
     event_log.append([event("c", at=5.0)])
     assert [e.event_id for e in event_log.recent("u", 10)] == [*ids, "c"]
+
+
+def test_an_event_from_a_clock_that_runs_ahead_is_taken_as_sent(event_log: EventLog) -> None:
+    now = time.time()
+    ahead, next_one = event("ahead", at=now + 3_000), event("next", at=now)
+    assert validate_event(ahead, now) is None
+    event_log.append([ahead])
+    event_log.append([next_one])
+    assert event_log.recent("u", 10) == [next_one, ahead]
+    assert event_log.recent("u", 10, as_of=now) == [next_one]
+    event_log.append([event("passes", at=now + 3_001)])
+    assert event_log.recent("u", 1) == [event("passes", at=now + 3_001)]
+
+
+def test_a_late_event_changes_the_version_and_what_was_seen(event_log: EventLog) -> None:
+    event_log.append([event(f"e{n}", at=1_000.0 + n) for n in range(150)])
+    assert event_log.append([event("late", item="late", at=1.0)]).versions == {"u": 2}
+    assert "late" not in [e.event_id for e in event_log.recent("u", 100)]
+    assert "late" in event_log.seen("u")
+
+
+def test_a_history_without_events_still_has_its_version(event_log: EventLog) -> None:
+    event_log.append([event("e1", at=10.0)])
+    assert event_log.history("u", 10, as_of=9.0) == History([], 1)
+    assert event_log.history("nobody", 10) == History([], 0)
 
 
 def test_a_bound_leaves_out_later_events_and_keeps_those_of_the_moment(

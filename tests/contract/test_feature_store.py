@@ -147,6 +147,22 @@ async def test_ids_may_hold_any_printable_character(store: FeatureStore) -> None
         assert (await stored(store, user_id)).version == 1
 
 
+async def test_an_erased_user_leaves_nothing_and_others_keep_all(store: FeatureStore) -> None:
+    await store.push_sessions({"u": session(9), "uu": session(9)})
+    other = UserProfile("uu", "de", ["a"], [1.0])
+    for release_id in ("old", "new"):
+        await store.push_users(
+            release_id, [UserProfile(user, "de", ["a"], [1.0]) for user in ("u", "uu")]
+        )
+    await store.erase_user("u", ["old", "new", "ghost"])
+    await store.erase_user("nobody", [])
+    for release_id in ("old", "new"):
+        assert await store.read_user("u", release_id) == (Session(), UserProfile("u"))
+        assert await store.read_user("uu", release_id) == (session(9), other)
+    await store.push_sessions({"u": session(1)})  # no old row is there to win over it
+    assert await stored(store) == session(1)
+
+
 @pytest.mark.redis
 @pytest.mark.postgres
 async def test_replicas_that_start_together_on_an_empty_sql_registry_all_open(

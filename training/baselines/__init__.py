@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from models.bpr import BprConfig
+from models.trending import HALF_LIVES_DAYS
 from training.baselines.factors import ImplicitFactors, PairwiseRanking
 from training.baselines.linear import LinearAutoencoder
 from training.baselines.method import Baseline, Fitted
 from training.baselines.neighbours import ItemKnn, UserKnn
 from training.baselines.popularity import Popularity, RecentPopularity
 from training.baselines.sequences import LastItem, TransitionFactors, Transitions
+from training.baselines.trending import Trending
 
 __all__ = [
     "GRIDS",
@@ -23,6 +25,7 @@ __all__ = [
     "RecentPopularity",
     "TransitionFactors",
     "Transitions",
+    "Trending",
     "UserKnn",
 ]
 
@@ -31,6 +34,7 @@ _HALF_LIVES = (2.0, 4.0, 10.0)
 GRIDS: Mapping[str, Sequence[Baseline]] = {
     "popularity": [Popularity()],
     "recent_popularity": [RecentPopularity(days) for days in (7, 30, 365)],
+    "trending": [Trending(days) for days in HALF_LIVES_DAYS],
     "item_knn": [ItemKnn(k, shrink) for k in (50, 100, 300) for shrink in (0.0, 20.0)],
     "item_knn_recent": [ItemKnn(100, half_life=half_life) for half_life in _HALF_LIVES],
     "user_knn": [UserKnn(k, shrink) for k in (50, 100, 300) for shrink in (0.0, 20.0)],

@@ -1,6 +1,7 @@
 """A release reaches the online store whole, once, or not at all."""
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,14 @@ from services.features.release_rows import RowCounts
 from tests.contract.feature_fixtures import MakeRelease
 
 
+async def nobody(_: Collection[str]) -> set[str]:
+    """Erased users: none."""
+    return set()
+
+
 async def test_all_rows_of_a_release_are_stored(make_release: MakeRelease) -> None:
     release, store = make_release(n_users=120, n_items=250), InMemoryStore()
-    counts = await ReleaseLoader(release.path.parent, store).prepare(release.release_id)
+    counts = await ReleaseLoader(release.path.parent, store, nobody).prepare(release.release_id)
     assert counts == RowCounts(users=120, items=250)
     assert await store.read_release(release.release_id) == counts
     items = await store.read_items(release.release_id, release.items.ids.tolist())
@@ -29,14 +35,14 @@ async def test_a_release_that_is_stored_is_not_read_again(
     make_release: MakeRelease, tmp_path: Path
 ) -> None:
     release, store = make_release(), InMemoryStore()
-    counts = await ReleaseLoader(release.path.parent, store).prepare(release.release_id)
-    elsewhere = ReleaseLoader(tmp_path / "nothing-here", store)
+    counts = await ReleaseLoader(release.path.parent, store, nobody).prepare(release.release_id)
+    elsewhere = ReleaseLoader(tmp_path / "nothing-here", store, nobody)
     assert await elsewhere.prepare(release.release_id) == counts
 
 
 async def test_callers_at_the_same_time_share_one_push(make_release: MakeRelease) -> None:
     release, store = make_release(), InMemoryStore()
-    loader = ReleaseLoader(release.path.parent, store)
+    loader = ReleaseLoader(release.path.parent, store, nobody)
     first, second = await asyncio.gather(
         loader.prepare(release.release_id), loader.prepare(release.release_id)
     )
@@ -50,7 +56,7 @@ class ForgetfulStore(InMemoryStore):
 
 async def test_a_release_that_the_store_has_lost_is_pushed_again(make_release: MakeRelease) -> None:
     release, store = make_release(), ForgetfulStore()
-    loader = ReleaseLoader(release.path.parent, store, look_again=0.0)
+    loader = ReleaseLoader(release.path.parent, store, nobody, look_again=0.0)
     counts = await loader.prepare(release.release_id)
     store.forget()
     async with asyncio.timeout(5):
@@ -63,7 +69,7 @@ async def test_a_release_that_the_store_has_lost_is_pushed_again(make_release: M
 
 async def test_a_caller_that_gives_up_does_not_stop_the_push(make_release: MakeRelease) -> None:
     release, store = make_release(), InMemoryStore()
-    loader = ReleaseLoader(release.path.parent, store)
+    loader = ReleaseLoader(release.path.parent, store, nobody)
     impatient = asyncio.create_task(loader.prepare(release.release_id))
     await asyncio.sleep(0)
     impatient.cancel()
@@ -73,14 +79,14 @@ async def test_a_caller_that_gives_up_does_not_stop_the_push(make_release: MakeR
 @pytest.mark.parametrize("name", ["missing", "..", "a/b", "../missing"])
 async def test_a_release_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(FailedPrecondition, match=r"^release_id: "):
-        await ReleaseLoader(tmp_path, InMemoryStore()).prepare(name)
+        await ReleaseLoader(tmp_path, InMemoryStore(), nobody).prepare(name)
 
 
 async def test_a_damaged_release_is_refused_and_can_be_tried_again(
     make_release: MakeRelease,
 ) -> None:
     release, store = make_release(), InMemoryStore()
-    loader = ReleaseLoader(release.path.parent, store)
+    loader = ReleaseLoader(release.path.parent, store, nobody)
     factors = release.path / "user_factors.npy"
     content = factors.read_bytes()
     factors.unlink()
@@ -89,3 +95,14 @@ async def test_a_damaged_release_is_refused_and_can_be_tried_again(
     assert await store.read_release(release.release_id) is None
     factors.write_bytes(content)
     assert (await loader.prepare(release.release_id)).users == 3
+
+
+async def test_users_who_were_erased_are_left_out(make_release: MakeRelease) -> None:
+    async def erased(users: Collection[str]) -> set[str]:
+        return {"u1"}.intersection(users)
+
+    release, store = make_release(), InMemoryStore()
+    counts = await ReleaseLoader(release.path.parent, store, erased).prepare(release.release_id)
+    assert counts.users == 2
+    profiles = [(await store.read_user(f"u{n}", release.release_id))[1] for n in range(3)]
+    assert [bool(profile.factors) for profile in profiles] == [True, False, True]

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import Engine
 
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, InvalidArgument
@@ -23,7 +25,10 @@ from services.features.release_rows import UserProfile
 from services.features.repo.config import repo_config
 from services.features.sessions import SESSION_LENGTH, Session
 from services.features.store import FeastStore, FeatureStore
+from services.features.user_table import User, UserTable
+from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
+from services.features.weighted_items import NOTHING, WeightedItems
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
 
 
@@ -37,14 +42,17 @@ class System:
     publisher: SessionPublisher
     recorder: EventRecorder
     reader: UserReader
+    users: UserTable
 
     @classmethod
-    def over(cls, log: EventLog, store: FeatureStore, releases: Path) -> "System":
+    def over(cls, engine: Engine, store: FeatureStore, releases: Path) -> "System":
+        log = EventLog(engine)
         async_log = AsyncEventLog(log, seen_cache_items=10_000)
         publisher = SessionPublisher(async_log, store)
-        loader = ReleaseLoader(releases, store)
+        loader = ReleaseLoader(releases, store, async_log.erased)
         reader = UserReader(async_log, store, publisher, loader)
-        return cls(log, async_log, store, publisher, EventRecorder(async_log, publisher), reader)
+        recorder = EventRecorder(async_log, publisher)
+        return cls(log, async_log, store, publisher, recorder, reader, UserTable(engine))
 
     async def close(self) -> None:
         await self.publisher.close()
@@ -55,7 +63,7 @@ class System:
 @pytest.fixture
 async def system(tmp_path: Path, sqlite_url: str) -> AsyncIterator[System]:
     engine = open_database(sqlite_url)
-    made = System.over(EventLog(engine), InMemoryStore(), tmp_path / "releases")
+    made = System.over(engine, InMemoryStore(), tmp_path / "releases")
     yield made
     await made.close()
     engine.dispose()
@@ -70,7 +78,7 @@ async def system_without_store(
     settings = make_settings(online_store="redis", redis=f"127.0.0.1:{free_ports(1)[0]}")
     store = FeastStore(repo_config(settings))
     await store.open()
-    made = System.over(EventLog(engine), store, tmp_path / "releases")
+    made = System.over(engine, store, tmp_path / "releases")
     yield made
     await made.close()
     engine.dispose()
@@ -179,6 +187,47 @@ async def test_bad_events_are_named_by_position_and_good_ones_stored(system: Sys
         (0, "kind"),
         (3, "user_id"),
     ]
+
+
+async def test_an_event_from_too_far_ahead_is_refused_and_the_others_are_stored(
+    system: System,
+) -> None:
+    ahead = [event("hour", at=time.time() + 3_500), event("day", at=time.time() + 86_400)]
+    recorded = await system.recorder.record(ahead)
+    assert [(index, error.field) for index, error in recorded.errors] == [(1, "timestamp")]
+    assert (await system.reader.read("u", "")).session.item_ids == ["item-hour"]
+
+
+async def test_a_trend_is_asked_for_where_the_request_the_user_or_the_home_is(
+    system: System,
+) -> None:
+    class Asked:
+        """Trends that say where and of when they were asked for."""
+
+        def top(
+            self, half_life_days: float, region: str, as_of: float | None
+        ) -> tuple[WeightedItems, WeightedItems]:
+            items = [f"{half_life_days:g}", region, f"{as_of}"]
+            return WeightedItems(items, np.ones(3, np.float32)), NOTHING
+
+    async def asked(region: str, half_life_days: float = 2.0) -> Sequence[str]:
+        user = await system.reader.read("u", "", 500.0, region, half_life_days)
+        return user.trend.item_ids
+
+    system.reader = UserReader(
+        system.async_log,
+        system.store,
+        system.publisher,
+        ReleaseLoader(Path("nowhere"), system.store, system.async_log.erased),
+        Asked(),
+    )
+    assert await asked("") == ["2", "", "500.0"]
+    await UserUpserts(system.async_log, system.users).upsert([User("u", "home")])
+    assert await asked("") == ["2", "home", "500.0"]
+    await system.recorder.record([replace(event("e1"), region="last")])
+    assert await asked("") == ["2", "last", "500.0"]
+    assert await asked("here") == ["2", "here", "500.0"]
+    assert await asked("here", half_life_days=0.0) == ()
 
 
 async def test_a_request_without_one_valid_event_is_refused(system: System) -> None:

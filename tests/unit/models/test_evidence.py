@@ -8,17 +8,19 @@ from numpy.typing import NDArray
 
 from models.events import EventKind
 from models.evidence import (
+    AroundEvidence,
     EvidenceConfig,
     EvidenceTables,
     FactorEvidence,
     GenreEvidence,
     ItemPrior,
     ItemToItem,
+    Known,
     Rows,
     evidence_parts,
     taste_of,
 )
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory, WeightedRows
 from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.metadata import genre_vectors
 from models.neighbours import Neighbours
@@ -61,14 +63,16 @@ def test_item_to_item_is_the_log_of_a_decayed_mean_of_table_rows(
 ) -> None:
     part = table(seed)
     np.testing.assert_allclose(
-        part.score(taste, rows), dense_scores(part, taste)[rows], rtol=1e-5, atol=1e-6
+        part.score(Known(taste), rows), dense_scores(part, taste)[rows], rtol=1e-5, atol=1e-6
     )
 
 
 @given(row_lists, row_lists)
 def test_an_items_score_does_not_depend_on_the_other_candidates(taste: Rows, rows: Rows) -> None:
     part = table()
-    np.testing.assert_array_equal(part.score(taste, rows), part.score(taste, ALL)[rows])
+    np.testing.assert_array_equal(
+        part.score(Known(taste), rows), part.score(Known(taste), ALL)[rows]
+    )
 
 
 def test_an_item_outside_every_list_scores_zero() -> None:
@@ -81,9 +85,9 @@ def test_an_item_outside_every_list_scores_zero() -> None:
     )
     everything = np.arange(3, dtype=np.int32)
     np.testing.assert_allclose(
-        part.score(np.array([0], np.int32), everything), [0, np.log(2), 0], rtol=1e-6
+        part.score(Known(np.array([0], np.int32)), everything), [0, np.log(2), 0], rtol=1e-6
     )
-    assert part.score(np.array([2], np.int32), everything).tolist() == [0, 0, 0]
+    assert part.score(Known(np.array([2], np.int32)), everything).tolist() == [0, 0, 0]
 
 
 GENRES = genre_vectors([("war",), ("love",), ("war", "love"), ()])
@@ -91,7 +95,7 @@ GENRES = genre_vectors([("war",), ("love",), ("war", "love"), ()])
 
 def test_genres_favour_what_the_history_holds_more_of_than_the_catalogue() -> None:
     part = GenreEvidence(GENRES, GENRES.mean(axis=0))
-    war, love, both, none = part.score(np.array([0], np.int32), np.arange(4, dtype=np.int32))
+    war, love, both, none = part.score(Known(np.array([0], np.int32)), np.arange(4, dtype=np.int32))
     assert war > both > 0 > love
     assert none == 0
     more = GENRES[0] - GENRES.mean(axis=0)
@@ -103,14 +107,15 @@ def test_genres_favour_what_the_history_holds_more_of_than_the_catalogue() -> No
 def test_genres_fade_as_the_history_grows(events: int, share: float) -> None:
     part = GenreEvidence(GENRES, GENRES.mean(axis=0))
     rows = np.array([0, 1, 2], np.int32)
-    at_once = part.score(np.array([0], np.int32), rows) * (1 + (1 / 5) ** 2)
-    later = part.score(np.zeros(events, np.int32), rows)
+    at_once = part.score(Known(np.array([0], np.int32)), rows) * (1 + (1 / 5) ** 2)
+    later = part.score(Known(np.zeros(events, np.int32)), rows)
     np.testing.assert_allclose(later, at_once * share, rtol=1e-5)
 
 
 def test_a_history_like_the_catalogue_says_nothing_of_genres() -> None:
     part = GenreEvidence(GENRES[:2], GENRES[:2].mean(axis=0))
-    assert part.score(np.array([0, 1], np.int32), np.array([0, 1], np.int32)).tolist() == [0, 0]
+    both = np.array([0, 1], np.int32)
+    assert part.score(Known(both), both).tolist() == [0, 0]
 
 
 def test_factors_are_the_inner_product_with_the_folded_in_user() -> None:
@@ -122,7 +127,7 @@ def test_factors_are_the_inner_product_with_the_folded_in_user() -> None:
     y = items[taste[:3]].astype(np.float64)
     system = 0.2 * items.T.astype(np.float64) @ items + 0.4 * np.eye(3) + (y.T * weights) @ y
     user = np.linalg.solve(system, y.T @ weights)
-    np.testing.assert_allclose(part.score(taste, ALL), items @ user, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(part.score(Known(taste), ALL), items @ user, rtol=1e-4, atol=1e-6)
 
 
 def parts_of(genres: NDArray[np.float32]) -> list[str]:
@@ -139,13 +144,13 @@ def parts_of(genres: NDArray[np.float32]) -> list[str]:
     parts = evidence_parts(tables, EvidenceConfig())
     for part in parts:
         for taste in (NOBODY, ALL, np.zeros(300, np.int32)):
-            scores = part.score(taste, ALL)
+            scores = part.score(Known(taste), ALL)
             assert scores.dtype == np.float32
             assert scores.shape == (N,)
             assert np.isfinite(scores).all()
-            assert part.score(taste, NOBODY).shape == (0,)
+            assert part.score(Known(taste), NOBODY).shape == (0,)
         if not isinstance(part, ItemPrior):
-            assert not part.score(NOBODY, ALL).any()
+            assert not part.score(Known(NOBODY), ALL).any()
     return [part.name for part in parts]
 
 
@@ -153,7 +158,10 @@ def parts_of(genres: NDArray[np.float32]) -> list[str]:
 def test_every_part_is_finite_for_any_history_and_silent_without_one(genres: int) -> None:
     """Also when no item has a genre."""
     names = parts_of(np.eye(N, genres, dtype=np.float32))
-    assert names == ["transitions", "ease", "factors", "popularity", "genres"]
+    assert names == [
+        *("transitions", "ease", "factors", "popularity", "genres"),
+        *("trend", "trend_here", "friends"),
+    ]
 
 
 def test_popularity_is_the_log_of_one_more_than_the_recent_events() -> None:
@@ -164,7 +172,7 @@ def test_popularity_is_the_log_of_one_more_than_the_recent_events() -> None:
         near, near, factors, FoldIn(factors), np.zeros((N, 0), np.float32), popularity
     )
     part = next(p for p in evidence_parts(tables, EvidenceConfig()) if p.name == "popularity")
-    np.testing.assert_allclose(part.score(NOBODY, ALL), np.log1p(np.arange(N)), atol=1e-5)
+    np.testing.assert_allclose(part.score(Known(NOBODY), ALL), np.log1p(np.arange(N)), atol=1e-5)
 
 
 def test_taste_is_newest_first_without_dislikes_and_repeats() -> None:
@@ -177,3 +185,27 @@ def test_taste_is_newest_first_without_dislikes_and_repeats() -> None:
         time=1e9,
     )
     assert taste_of(user).tolist() == [7, 5, 3]
+
+
+def test_what_goes_on_around_a_user_counts_by_the_logarithm_of_its_weight() -> None:
+    part = AroundEvidence("trend", lambda around: around.trend, scale=0.5)
+    trend = WeightedRows(np.array([5, 2], np.int32), np.array([1.5, 0.5], np.float32))
+    known = Known(NOBODY, Surroundings(trend=trend))
+    found = part.score(known, np.array([2, 3, 5], np.int32))
+    np.testing.assert_allclose(found, np.log1p([1, 0, 3]), rtol=1e-6)
+    assert not part.score(Known(ALL), ALL).any()
+
+
+@given(st.dictionaries(st.integers(0, 50), st.floats(0.125, 9, width=32)), row_lists)
+def test_weights_of_rows_are_looked_up_whatever_their_order(
+    weights: dict[int, float], rows: Rows
+) -> None:
+    table = WeightedRows(
+        np.array(list(weights), np.int32), np.array(list(weights.values()), np.float32)
+    )
+    assert table.of(rows).tolist() == [weights.get(int(row), 0.0) for row in rows]
+
+
+def test_weights_and_rows_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="weights: 1 for 2 rows"):
+        WeightedRows(np.array([1, 2], np.int32), np.array([1.0], np.float32))

@@ -8,6 +8,7 @@ import pytest
 
 from models.release import Release
 from services.common.database import open_database
+from services.common.erased import ErasedUsers
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.orchestrator.candidates import PART, PREDICTION, Candidates, Query, Scores
@@ -47,6 +48,7 @@ async def recommend(
             cast(Any, None),  # only recording and comparing need features and retrieval
             cast(Any, None),
             5.0,
+            ErasedUsers(engine).among,
         )
         request = pb.RecommendRequest(user_id="a", count=3, explain=explain)
         return await servicer.Recommend(request, cast(Any, None))

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from models.events import EventKind
+from models.history import Surroundings, WeightedRows
 from services.common.errors import Unavailable
 from services.retrieval.server import candidate_sources
 from services.retrieval.sources import (
+    FriendsSource,
     ItemToItemSource,
     MfAnnSource,
     PopularSource,
     Source,
     TowerAnnSource,
+    TrendingSource,
     neighbour_table,
 )
 from services.retrieval.vectors import ExactIndex, exact_search
@@ -130,3 +133,29 @@ async def test_vector_sources_fail_while_the_index_is_down(world: World, positio
     source: Source = candidate_sources(ExactIndex())[position]
     with pytest.raises(Unavailable):
         await source.fetch(world.query([3], factors=[1.0] * FACTORS))
+
+
+def weighted(**of_row: float) -> WeightedRows:
+    """Rows by name, such as `r3=0.5`."""
+    rows = np.array([int(name[1:]) for name in of_row], np.int32)
+    return WeightedRows(rows, np.array(list(of_row.values()), np.float32))
+
+
+async def test_trending_joins_the_region_and_everywhere_by_the_larger_share(world: World) -> None:
+    around = Surroundings(trend=weighted(r4=0.3, r9=0.2), trend_here=weighted(r9=0.4, r2=0.1))
+    found = await TrendingSource().fetch(world.query([1], around=around))
+    assert found.rows.tolist() == [9, 4, 2]
+    np.testing.assert_allclose(found.scores, [0.4, 0.3, 0.1], rtol=1e-6)
+    less = await TrendingSource().fetch(world.query([1], around=around, exclude=[9], count=1))
+    assert less.rows.tolist() == [4]
+
+
+async def test_friends_find_what_they_lately_liked_most_first(world: World) -> None:
+    around = Surroundings(friends=weighted(r7=2.0, r5=0.5))
+    found = await FriendsSource().fetch(world.query([1], around=around, exclude=[5]))
+    assert (found.rows.tolist(), found.scores.tolist()) == ([7], [2.0])
+
+
+async def test_without_friends_or_a_trend_their_sources_find_nothing(world: World) -> None:
+    for source in (TrendingSource(), FriendsSource()):
+        assert len(await source.fetch(world.query([1]))) == 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models import release as files
 from models.features import FeatureSchema
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory
 from models.metadata import MetadataEncoder
 from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
@@ -42,6 +42,7 @@ class World:
         count: int = 10,
         exclude: Sequence[int] = (),
         seconds: float = 5.0,
+        around: Surroundings | None = None,
     ) -> Query:
         """A query of a user with a history, oldest first; all are clicks unless said otherwise."""
         excluded = np.zeros(len(self.loaded), dtype=np.bool_)
@@ -53,6 +54,7 @@ class World:
             values=np.zeros(len(rows), dtype=np.float32),
             time=0.0,
             factors=np.array(factors, dtype=np.float32),
+            around=around or Surroundings(),
         )
         return Query(self.loaded, user, count, excluded, int(excluded.sum()), seconds)
 

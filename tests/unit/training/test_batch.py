@@ -90,9 +90,9 @@ def test_the_default_predicts_by_the_head_what_the_final_score_ranks(
     scorer: FinalScorer, log: EventSequences, items: Items
 ) -> None:
     taste, user = log.taste(), 4
-    histories = taste.histories(
-        np.array([user]), taste.offsets[[user + 1]], np.array([log.times.max()]), [""], 100
-    )
+    users, now = np.array([user]), np.array([log.times.max()])
+    session = log.session_columns(users, log.offsets[[user + 1]], now)
+    histories = taste.histories(users, taste.offsets[[user + 1]], now, [""], 100, session)
     scores = scorer.catalogue(histories)[0]
     expected = scores.copy()
     expected[[*seen(log, user), HIDDEN]] = -np.inf
@@ -218,9 +218,10 @@ def test_after_all_knows_every_event_of_who_is_asked_about_and_of_nobody_else(
 def test_after_all_sees_the_history_that_the_whole_log_has(log: EventSequences) -> None:
     taste, users = log.taste(), np.arange(log.n_users)
     now = np.full(len(users), 1e9)
-    expected = taste.histories(users, taste.offsets[1:], now, [""] * len(users), 4)
+    session = log.session_columns(users, log.offsets[1:], now)
+    expected = taste.histories(users, taste.offsets[1:], now, [""] * len(users), 4, session)
     found = Queries.after_all(log, users, 1e9).histories(4)
-    for name in ("rows", "kinds", "ages", "times"):
+    for name in ("rows", "kinds", "ages", "times", "session"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert found.regions == expected.regions
     assert (found.rows[STRANGER] == -1).all()

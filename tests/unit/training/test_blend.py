@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.evidence import Evidence, Rows, Scores
+from models.evidence import Evidence, Known, Rows, Scores
 from models.final_score import DEFAULT_WEIGHTS, TOWERS, FinalScorer
 from models.scorer import TowerScorer
 from tests.unit.training.logs import catalogue, sequences
@@ -26,8 +26,8 @@ class Planted:
     name: str
     values: NDArray[np.float32]  # (N, N)
 
-    def score(self, taste: Rows, rows: Rows) -> Scores:
-        scores: Scores = self.values[taste[0], rows]
+    def score(self, known: Known, rows: Rows) -> Scores:
+        scores: Scores = self.values[known.taste[0], rows]
         return scores
 
 
@@ -57,7 +57,9 @@ def choosing(parts: list[Evidence], count: int, true: dict[str, float]) -> Event
     for _ in range(count):
         first = int(rng.integers(N))
         taste = np.array([first], np.int32)
-        scores = sum(true.get(part.name, 0) * part.score(taste, everything) for part in parts)
+        scores = sum(
+            true.get(part.name, 0) * part.score(Known(taste), everything) for part in parts
+        )
         scores = scores + rng.gumbel(size=N)
         scores[first] = -np.inf
         users.append([first, int(np.argmax(scores))])
@@ -131,7 +133,7 @@ def test_candidates_are_the_target_first_then_the_best_unseen_of_each_part(
     choices = gather(unit, queries, silent)
     assert choices.starts.tolist() == [0, N - 2]  # fewer than 200 items: all but those seen
     assert len(choices.features) == (N - 2) + (N - 1)
-    newest = np.array([5], np.int32)
+    newest = Known(np.array([5], np.int32))
     for column, part in enumerate(parts, start=1):
         scores = part.score(newest, np.arange(N, dtype=np.int32))
         assert choices.features[0, column] == scores[7]
@@ -160,6 +162,6 @@ def test_scores_of_a_catalogue_are_weighed_sums_of_parts(towers: TowerScorer) ->
     everything = np.arange(N, dtype=np.int32)
     for row, newest in zip(catalogue_scores(scorer, queries), ([4], [9]), strict=True):
         taste = np.array(newest, np.int32)
-        expected = 2 * by_name["ease"].score(taste, everything)
-        expected = expected + 0.5 * by_name["factors"].score(taste, everything)
+        expected = 2 * by_name["ease"].score(Known(taste), everything)
+        expected = expected + 0.5 * by_name["factors"].score(Known(taste), everything)
         np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)

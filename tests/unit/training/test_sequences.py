@@ -3,13 +3,14 @@ import numpy as np
 from models.events import EventKind
 from tests.unit.training.logs import sequences
 from training.splits import before, last_new_events
+from training.windows import Windows
 
 HIDE = EventKind.HIDE
 
 
 def test_a_window_holds_only_strictly_earlier_events_of_its_user_newest_first() -> None:
     log = sequences([0, 1, 2, 3], [4, 5])
-    batch = log.windows(np.array([0, 2, 3, 4, 5]), length=2)
+    batch = Windows(log).batch(np.array([0, 2, 3, 4, 5]), length=2)
     assert batch.rows.tolist() == [[-1, -1], [1, 0], [2, 1], [-1, -1], [4, -1]]
     assert batch.ages.tolist() == [[0, 0], [60, 120], [60, 120], [0, 0], [60, 0]]
 
