@@ -12,8 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import taste_mask
-from models.history import Surroundings, UserHistory, WeightedRows
+from models.history import Surroundings, UserHistory, WeightedRows, taste_mask
 from models.matrix_factorization import FoldIn
 from models.neighbours import Neighbours
 

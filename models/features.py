@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.events import NEGATIVE, EventKind
-from models.history import HISTORY_LENGTH, Surroundings, UserHistory
+from models.events import EventKind
+from models.history import HISTORY_LENGTH, Surroundings, UserHistory, taste_mask
 from models.session import COLUMNS, SESSION_LENGTH, session_features
 
 _MOST_DAYS = 30
@@ -111,29 +111,6 @@ class UserTensors:
     rows: Tensor
     present: Tensor
     context: Tensor
-
-
-def taste_mask(
-    rows: NDArray[np.int32], kinds: NDArray[np.int8], starts: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
-    """Which events of a history, oldest first, count as taste.
-
-    Negative kinds do not. Of consecutive events on one item (view, click, like) the last counts.
-
-    Args:
-        rows: (h,) item rows.
-        kinds: (h,) event kinds.
-        starts: (h,) true where another user's history begins; None for one user.
-    """
-    positive = np.flatnonzero(~np.isin(kinds, [int(kind) for kind in NEGATIVE]))
-    run_goes_on = np.zeros(len(positive), dtype=np.bool_)
-    run_goes_on[:-1] = rows[positive[1:]] == rows[positive[:-1]]
-    if starts is not None:
-        user = np.cumsum(starts)[positive]
-        run_goes_on[:-1] &= user[1:] == user[:-1]
-    mask = np.zeros(len(rows), dtype=np.bool_)
-    mask[positive[~run_goes_on]] = True
-    return mask
 
 
 def pad_histories(users: Sequence[UserHistory], length: int) -> HistoryBatch:

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from models.events import NEGATIVE
+
 HISTORY_LENGTH = 100
 """Most recent events the models look at."""
+
+_POSITIVE = np.array([kind not in NEGATIVE for kind in range(128)])  # by number of the kind
 
 
 def _empty() -> NDArray[np.float32]:
@@ -100,3 +104,26 @@ class UserHistory:
         for name in ("kinds", "ages", "values"):
             if len(getattr(self, name)) != len(self.rows):
                 raise ValueError(f"{name}: {len(getattr(self, name))} for {len(self.rows)} rows")
+
+
+def taste_mask(
+    rows: NDArray[np.int32], kinds: NDArray[np.int8], starts: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Which events of a history, oldest first, count as taste.
+
+    Negative kinds do not. Of consecutive events on one item (view, click, like) the last counts.
+
+    Args:
+        rows: (h,) item rows.
+        kinds: (h,) event kinds.
+        starts: (h,) true where another user's history begins; None for one user.
+    """
+    positive = np.flatnonzero(_POSITIVE[kinds])
+    run_goes_on = np.zeros(len(positive), dtype=np.bool_)
+    run_goes_on[:-1] = rows[positive[1:]] == rows[positive[:-1]]
+    if starts is not None:
+        user = np.cumsum(starts)[positive]
+        run_goes_on[:-1] &= user[1:] == user[:-1]
+    mask = np.zeros(len(rows), dtype=np.bool_)
+    mask[positive[~run_goes_on]] = True
+    return mask

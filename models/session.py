@@ -4,12 +4,15 @@ The features service stores them with every event, as of that event; the models 
 request. Both, and training, call `session_features` on the same events.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.events import EventKind
+from models.history import taste_mask
 
 SESSION_LENGTH = 100
 """Most recent events, of any kind, that all of this is about."""
@@ -24,6 +27,8 @@ TASTE_HALF_LIFE_SECONDS = 86_400.0
 """Time after which an event of taste counts half in the taste vector."""
 
 _KINDS = len(EventKind)
+
+K = TypeVar("K", str, int)
 
 
 @dataclass(frozen=True)
@@ -101,3 +106,31 @@ def taste_decay(ages: NDArray[np.float32]) -> NDArray[np.float32]:
     weights = np.exp2((ages[0] - ages) / np.float32(TASTE_HALF_LIFE_SECONDS))
     decayed: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
     return decayed
+
+
+def taste_vector(
+    items: Sequence[K], kinds: NDArray[np.int8], ages: NDArray[np.float32]
+) -> tuple[list[K], NDArray[np.float32]]:
+    """What one user's last events say of taste: items by the decayed weight of their events.
+
+    Args:
+        items: of each event, oldest first.
+        kinds: (h,) numbers of `EventKind`.
+        ages: (h,) seconds.
+
+    Returns:
+        Keys, each once, and their (n,) float32 weights, which sum to one; largest first, ties by
+        key.
+    """
+    codes: dict[K, int] = {}
+    rows = np.array([codes.setdefault(item, len(codes)) for item in items], np.int32)
+    newest_first = np.flatnonzero(taste_mask(rows, kinds))[::-1]
+    of_taste = rows[newest_first]
+    weights = np.bincount(of_taste, taste_decay(ages[newest_first]), len(codes))
+    counted = np.bincount(of_taste, minlength=len(codes)) > 0
+    ranked = sorted(
+        (-weight, item)
+        for item, weight, counts in zip(codes, weights.tolist(), counted.tolist(), strict=True)
+        if counts
+    )
+    return [item for _, item in ranked], np.array([-weight for weight, _ in ranked], np.float32)

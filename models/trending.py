@@ -6,6 +6,7 @@ L and a half-life h. So nothing changes as time passes, late events count what t
 counted in time, and the order of events does not matter.
 """
 
+import heapq
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class _Scope(Generic[K]):
             self.counts = np.concatenate([self.counts, np.zeros_like(self.counts)])
         np.add.at(self.counts, slots, weights)
         self.totals += weights.sum(axis=0)
+
+    def copy(self) -> "_Scope[K]":
+        copied: _Scope[K] = _Scope()
+        copied.slots, copied.totals = dict(self.slots), self.totals.copy()
+        copied.counts = self.counts.copy()
+        return copied
 
     def keep(self, most: int) -> None:
         """Forgets the items that are among the `most` largest at no half-life's measure."""
@@ -133,33 +140,32 @@ class TrendCounters(Generic[K]):
         scope = self._regions.get(region) if region else self._everywhere
         if scope is None or not scope.slots:
             return Trend([], np.empty(0, np.float32))
-        age = (self.newest - self._landmarks[column]) / self._half_lives[column]
-        counts = scope.counts[: len(scope.slots), column] * np.exp2(-age)
-        total = scope.totals[column] * np.exp2(-age) + _SMOOTHING
-        best = np.argpartition(-counts, min(count, len(counts)) - 1)[:count]
-        names = list(scope.slots)
-        ranked = sorted((-counts[slot], names[slot]) for slot in best if counts[slot] >= _LEAST)
-        shares = np.array([-negative for negative, _ in ranked]) / total
-        return Trend([name for _, name in ranked], shares.astype(np.float32))
+        faded = np.exp2((self._landmarks[column] - self.newest) / self._half_lives[column])
+        # Rounded, so that the order in which events came does not decide between equal items.
+        counts = np.round(scope.counts[: len(scope.slots), column] * faded, 9)
+        ranked = _largest(counts, list(scope.slots), count)
+        shares = np.array([share for share, _ in ranked])
+        shares /= scope.totals[column] * faded + _SMOOTHING
+        return Trend([item for _, item in ranked], shares.astype(np.float32))
+
+    def copy(self) -> "TrendCounters[K]":
+        """The same counts, which go on separately: quickly made, to be dumped on another thread."""
+        copied: TrendCounters[K] = TrendCounters(self._most_items, self._most_regions)
+        copied.newest, copied._landmarks = self.newest, self._landmarks.copy()
+        copied._everywhere = self._everywhere.copy()
+        copied._regions = {region: scope.copy() for region, scope in self._regions.items()}
+        return copied
 
     def dump(self) -> bytes:
-        """All of the counters, for `load`."""
-        scopes = {"": self._everywhere, **self._regions}
-        return json.dumps(
-            {
-                "half_lives_days": HALF_LIVES_DAYS,
-                "newest": self.newest if np.isfinite(self.newest) else None,
-                "landmarks": self._landmarks.tolist(),
-                "scopes": {
-                    region: {
-                        "items": list(scope.slots),
-                        "counts": scope.counts[: len(scope.slots)].tolist(),
-                        "totals": scope.totals.tolist(),
-                    }
-                    for region, scope in scopes.items()
-                },
-            }
-        ).encode()
+        """All of the counters, for `load`: a line of JSON, then each scope's line and counts."""
+        scopes: dict[str, _Scope[K]] = {"": self._everywhere, **self._regions}
+        header = {
+            "half_lives_days": HALF_LIVES_DAYS,
+            "newest": self.newest if np.isfinite(self.newest) else None,
+            "landmarks": self._landmarks.tolist(),
+            "scopes": [[name, scope.totals.tolist()] for name, scope in scopes.items()],
+        }
+        return b"".join([json.dumps(header).encode(), b"\n", *map(_dumped, scopes.values())])
 
     def load(self, dumped: bytes) -> None:
         """Becomes what `dump` wrote.
@@ -167,17 +173,19 @@ class TrendCounters(Generic[K]):
         Raises:
             ValueError: it is damaged, or was counted with other half-lives.
         """
-        raw: dict[str, Any] = json.loads(dumped)
         try:
-            if tuple(raw["half_lives_days"]) != HALF_LIVES_DAYS:
-                raise ValueError(f"counted with half-lives {raw['half_lives_days']}")
-            newest = raw["newest"]
-            landmarks = np.array(raw["landmarks"], dtype=np.float64)
-            scopes = {region: _scope(each) for region, each in raw["scopes"].items()}
+            header, at = _line(dumped, 0)
+            if tuple(header["half_lives_days"]) != HALF_LIVES_DAYS:
+                raise ValueError(f"counted with half-lives {header['half_lives_days']}")
+            newest = -np.inf if header["newest"] is None else float(header["newest"])
+            landmarks = np.array(header["landmarks"], dtype=np.float64)
+            scopes: dict[str, _Scope[K]] = {}
+            for region, totals in header["scopes"]:
+                scopes[region], at = _loaded(dumped, at, totals)
             everywhere = scopes.pop("")
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged: {error!r}") from None
-        self.newest = -np.inf if newest is None else float(newest)
+        self.newest = newest
         self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
 
     def _scopes(self) -> Iterator[_Scope[K]]:
@@ -201,12 +209,41 @@ class TrendCounters(Generic[K]):
         self._landmarks = np.where(far, self.newest, self._landmarks)
 
 
-def _scope(raw: dict[str, Any]) -> _Scope[Any]:
+def _largest(counts: NDArray[np.float64], items: list[K], most: int) -> list[tuple[float, K]]:
+    """At most `most` counts that are no less than `_LEAST`, largest first, ties by key."""
+    if most <= 0:
+        return []
+    limit = float(np.partition(counts, -most)[-most]) if most < len(counts) else -np.inf
+    inside = np.flatnonzero(counts > max(limit, np.nextafter(_LEAST, 0)))
+    ranked = sorted((-float(counts[slot]), items[slot]) for slot in inside)
+    if limit >= _LEAST:
+        tied = (items[slot] for slot in np.flatnonzero(counts == limit))
+        ranked += [(-limit, item) for item in heapq.nsmallest(most - len(ranked), tied)]
+    return [(-negative, item) for negative, item in ranked]
+
+
+def _dumped(scope: _Scope[Any]) -> bytes:
+    counts = scope.counts[: len(scope.slots)]
+    return json.dumps(list(scope.slots)).encode() + b"\n" + counts.astype("<f8").tobytes()
+
+
+def _line(dumped: bytes, at: int) -> tuple[Any, int]:
+    """The JSON of a line, and where the next one begins."""
+    end = dumped.find(b"\n", at)
+    if end < 0:
+        raise ValueError("damaged: it ends early")
+    return json.loads(dumped[at:end]), end + 1
+
+
+def _loaded(dumped: bytes, at: int, totals: list[float]) -> tuple[_Scope[Any], int]:
+    """A scope, and where the next one begins."""
+    items, at = _line(dumped, at)
+    end = at + 8 * len(HALF_LIVES_DAYS) * len(items)
+    if len(dumped) < end:
+        raise ValueError(f"damaged: it ends {end - len(dumped)} bytes early")
     scope: _Scope[Any] = _Scope()
-    scope.slots = {item: slot for slot, item in enumerate(raw["items"])}
-    scope.totals = np.array(raw["totals"], dtype=np.float64)
-    counts = np.array(raw["counts"], dtype=np.float64).reshape(-1, len(HALF_LIVES_DAYS))
-    if len(counts) != len(scope.slots):
-        raise ValueError(f"damaged: {len(counts)} counts of {len(scope.slots)} items")
-    scope.counts = np.concatenate([counts, np.zeros((256, len(HALF_LIVES_DAYS)))])
-    return scope
+    scope.slots = {item: slot for slot, item in enumerate(items)}
+    counts = np.frombuffer(dumped[at:end], "<f8").reshape(-1, len(HALF_LIVES_DAYS))
+    scope.counts = np.concatenate([counts, scope.counts])
+    scope.totals = np.array(totals, dtype=np.float64)
+    return scope, end

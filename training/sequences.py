@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import HistoryBatch, taste_mask
+from models.features import HistoryBatch
+from models.history import taste_mask
 from models.session import COLUMNS, SESSION_LENGTH, session_features
 from training.data import InteractionData
 
@@ -59,7 +60,7 @@ class EventSequences:
         )
 
     def taste_mask(self) -> NDArray[np.bool_]:
-        """(e,) events of taste, which histories are made of; see `models.features.taste_mask`."""
+        """(e,) events of taste, which histories are made of; see `models.history.taste_mask`."""
         starts = np.zeros(len(self), dtype=np.bool_)
         begins = self.offsets[:-1]
         starts[begins[begins < len(self)]] = True

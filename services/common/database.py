@@ -25,7 +25,12 @@ def open_database(url: str) -> Engine:
     """
     # Imported for their tables. Here, because the modules import this one.
     from services.common import erased, releases, stored  # noqa: F401
-    from services.features import event_log, leases, user_table  # noqa: F401
+    from services.features import (  # noqa: F401
+        event_log,
+        leases,
+        trend_snapshots,
+        user_table,
+    )
 
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 30})

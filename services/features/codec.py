@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from models.trending import Trend
 from services.features.events import Event, FieldError
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
+from services.features.trends import Trends
 from services.features.user_table import User
 from services.features.users import UserFeatures
 from services.features.weighted_items import WeightedItems
@@ -43,7 +45,16 @@ def encode_recorded(recorded: Recorded) -> features_pb2.RecordEventsResponse:
     )
 
 
-def encode_user(user: UserFeatures) -> features_pb2.GetUserFeaturesResponse:
+def encode_trend(trend: Trend[str]) -> features_pb2.WeightedItems | None:
+    """None for a trend without items."""
+    if not trend.items:
+        return None
+    return features_pb2.WeightedItems(item_ids=trend.items, weights=trend.shares)
+
+
+def encode_user(
+    user: UserFeatures, trends: Trends[features_pb2.WeightedItems | None]
+) -> features_pb2.GetUserFeaturesResponse:
     session = user.session
     return features_pb2.GetUserFeaturesResponse(
         session=features_pb2.Session(
@@ -59,8 +70,8 @@ def encode_user(user: UserFeatures) -> features_pb2.GetUserFeaturesResponse:
         region=user.profile.region,
         friends=user.profile.friends,
         friends_items=_encode_weighted(user.friends_items),
-        trend=_encode_weighted(user.trend),
-        trend_here=_encode_weighted(user.trend_here),
+        trend=trends.everywhere,
+        trend_here=trends.here,
     )
 
 

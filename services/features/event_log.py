@@ -43,8 +43,10 @@ from services.features.versions import user_versions
 
 _BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER keys only
 
+TABLE = "events"
+
 _events = Table(
-    "events",
+    TABLE,
     metadata,
     Column("seq", _BigId, primary_key=True, autoincrement=True),
     Column("event_id", String(128), nullable=False, unique=True),
@@ -56,6 +58,7 @@ _events = Table(
     Column("region", String(64), nullable=False),
     Column("request_id", String(128), nullable=False),
     Column("recorded_at", Double, nullable=False),
+    sqlite_autoincrement=True,  # else SQLite gives the numbers of erased events again
 )
 Index("events_of_user", _events.c.user_id, _events.c.timestamp, _events.c.seq)
 

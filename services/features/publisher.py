@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
+from models.session import SESSION_LENGTH
 from services.common.errors import DomainError
 from services.features.async_log import AsyncEventLog
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeatureStore
 
 _USERS_A_ROUND = 32
@@ -19,11 +20,22 @@ class SessionPublisher:
 
     A user who waits for a round is computed once, however many events came meanwhile. Large
     requests share each round with small ones, so that nobody waits behind a bulk of users.
+
+    Args:
+        event_log: what sessions are computed from.
+        store: where they go.
+        pushed: called with what was pushed, by user id.
     """
 
-    def __init__(self, event_log: AsyncEventLog, store: FeatureStore) -> None:
+    def __init__(
+        self,
+        event_log: AsyncEventLog,
+        store: FeatureStore,
+        pushed: Callable[[Mapping[str, Session]], None] = lambda _: None,
+    ) -> None:
         self._log = event_log
         self._store = store
+        self._pushed = pushed
         self._small: dict[str, asyncio.Future[None]] = {}
         self._large: dict[str, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
@@ -72,8 +84,10 @@ class SessionPublisher:
 
     async def _push(self, user_ids: list[str]) -> None:
         histories = await self._log.histories(user_ids, SESSION_LENGTH)
-        sessions = map(Session.of, histories)
-        await self._store.push_sessions(dict(zip(user_ids, sessions, strict=True)))
+        made = await asyncio.to_thread(Session.of_all, histories)
+        sessions = dict(zip(user_ids, made, strict=True))
+        await self._store.push_sessions(sessions)
+        self._pushed(sessions)
 
 
 def _take(

@@ -1,7 +1,7 @@
 """Takes events in: checked, stored for good, then visible to the next reader."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.features.async_log import AsyncEventLog
@@ -26,11 +26,23 @@ class Recorded:
 
 
 class EventRecorder:
-    """Stores events and updates the sessions of their users."""
+    """Stores events and updates the sessions of their users.
 
-    def __init__(self, event_log: AsyncEventLog, publisher: SessionPublisher) -> None:
+    Args:
+        event_log: where events go.
+        publisher: who updates sessions.
+        stored: called when events are durable, before their sessions are pushed.
+    """
+
+    def __init__(
+        self,
+        event_log: AsyncEventLog,
+        publisher: SessionPublisher,
+        stored: Callable[[], None] = lambda: None,
+    ) -> None:
         self._log = event_log
         self._publisher = publisher
+        self._stored = stored
 
     async def record(self, events: Sequence[Event]) -> Recorded:
         """Stores the good events; returns when they are durable and their sessions are pushed.
@@ -42,5 +54,6 @@ class EventRecorder:
         now = time.time()
         found = checked("events", events, MAX_EVENTS, lambda event: validate_event(event, now))
         result = await self._log.append(found.good)
+        self._stored()
         await self._publisher.publish(result.versions.keys())
         return Recorded(result.accepted, result.duplicates, found.errors)

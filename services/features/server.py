@@ -7,20 +7,25 @@ from grpc import aio
 
 from services.common import stored
 from services.common.database import open_database
-from services.common.errors import FailedPrecondition
+from services.common.errors import FailedPrecondition, Unavailable
 from services.common.releases import ReleaseRegistry
 from services.features.async_log import AsyncEventLog
+from services.features.codec import encode_trend
 from services.features.erasure import UserEraser
 from services.features.event_log import EventLog, erase_events
 from services.features.leases import Lease
+from services.features.offline import OfflineSessions
+from services.features.offline_parts import SessionParts
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.repo.config import repo_config
+from services.features.repo.definitions import SESSION_FOLDER
 from services.features.retention import LEASE_SECONDS, Retention
 from services.features.service import FeatureServicer
 from services.features.settings import FeaturesSettings
 from services.features.store import FeastStore
+from services.features.trends import LiveTrend
 from services.features.user_table import UserTable, erase_user
 from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
@@ -38,8 +43,10 @@ class FeaturesService:
         self._engine = open_database(settings.database_url)
         self._store = FeastStore(repo_config(settings))
         self._log = AsyncEventLog(EventLog(self._engine), settings.seen_cache_items)
-        self._publisher = SessionPublisher(self._log, self._store)
+        self._offline = OfflineSessions(_session_parts(settings))
+        self._publisher = SessionPublisher(self._log, self._store, pushed=self._offline.add)
         self._releases = ReleaseLoader(settings.release_root, self._store, self._log.erased)
+        self._trend = LiveTrend(self._engine, encode_trend, settings.trend_items)
         self._registry = ReleaseRegistry(self._engine)
         self._eraser = UserEraser(
             self._engine,
@@ -50,7 +57,7 @@ class FeaturesService:
                 "users": erase_user,
                 "stored_lists": stored.delete_user,
             },
-            outside=[self._erase_online],
+            outside=[self._erase_online, self._erase_offline],
         )
         lease = Lease(self._engine, "retention", LEASE_SECONDS)
         self._retention = Retention(self._log, self._publisher, lease, settings.retention_days)
@@ -59,11 +66,12 @@ class FeaturesService:
         features_pb2_grpc.add_FeatureServiceServicer_to_server(
             FeatureServicer(
                 UserReader(self._log, self._store, self._publisher, self._releases),
-                EventRecorder(self._log, self._publisher),
+                EventRecorder(self._log, self._publisher, stored=self._trend.wake),
                 self._releases,
                 self._store,
                 UserUpserts(self._log, UserTable(self._engine)),
                 self._eraser,
+                self._trend,
             ),
             server,
         )
@@ -71,6 +79,8 @@ class FeaturesService:
     async def start(self) -> None:
         await self._store.open()
         await self._eraser.finish_pending()
+        self._offline.start()
+        await self._trend.start()
         active = await asyncio.to_thread(self._registry.active)
         if active is not None:
             await self._prepare(active)
@@ -82,6 +92,8 @@ class FeaturesService:
         await self._publisher.close()
         await self._releases.close()
         await self._log.close()
+        await self._trend.close()
+        await self._offline.close()
         await self._store.close()
         self._engine.dispose()
 
@@ -90,9 +102,22 @@ class FeaturesService:
         known = {release.release_id for release in await asyncio.to_thread(self._registry.list)}
         await self._store.erase_user(user_id, sorted(known | self._releases.prepared))
 
+    async def _erase_offline(self, user_id: str) -> None:
+        try:
+            await self._offline.erase(user_id)
+        except OSError as error:
+            raise Unavailable(f"the offline store cannot be written: {error}") from error
+
     async def _prepare(self, release_id: str) -> None:
         try:
             await self._releases.prepare(release_id)
         except FailedPrecondition as error:
             # Events must be taken all the same; reads of this release say what is wrong with it.
             log.error("the active release cannot be served", extra={"why": str(error)})
+
+
+def _session_parts(settings: FeaturesSettings) -> SessionParts | None:
+    if not settings.offline_days:
+        return None
+    folder = settings.store_root / SESSION_FOLDER
+    return SessionParts(folder, settings.offline_days, settings.offline_megabytes << 20)

@@ -3,7 +3,6 @@
 import math
 import time
 
-from models.trending import HALF_LIVES_DAYS
 from services.common.errors import InvalidArgument
 from services.common.interceptors import Context
 from services.features.codec import (
@@ -20,6 +19,7 @@ from services.features.events import MAX_ID_LENGTH
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.store import FeatureStore
+from services.features.trends import LiveTrend
 from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2, features_pb2_grpc
@@ -38,6 +38,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         store: FeatureStore,
         upserts: UserUpserts,
         eraser: UserEraser,
+        trend: LiveTrend[features_pb2.WeightedItems | None],
     ) -> None:
         self._users = users
         self._recorder = recorder
@@ -45,6 +46,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         self._store = store
         self._upserts = upserts
         self._eraser = eraser
+        self._trend = trend
 
     async def GetUserFeatures(
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
@@ -52,13 +54,10 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         _require_id("user_id", request.user_id)
         if not (math.isfinite(request.as_of) and request.as_of >= 0):
             raise InvalidArgument("as_of", "must be a finite number, not below 0")
-        half_life = request.trend_half_life_days
-        if half_life and half_life not in HALF_LIVES_DAYS:
-            raise InvalidArgument("trend_half_life_days", f"must be 0 or one of {HALF_LIVES_DAYS}")
-        user = await self._users.read(
-            request.user_id, request.release_id, request.as_of or None, request.region, half_life
-        )
-        return encode_user(user)
+        as_of = request.as_of or None
+        user = await self._users.read(request.user_id, request.release_id, as_of)
+        region = request.region or user.session.region or user.profile.region
+        return encode_user(user, await self._trend.top(request.trend_half_life_days, region, as_of))
 
     async def GetItemFeatures(
         self, request: features_pb2.GetItemFeaturesRequest, _context: Context

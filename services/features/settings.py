@@ -18,7 +18,8 @@ class FeaturesSettings(ServiceSettings):
     """Port the gRPC server listens on; 0 picks a free one."""
 
     store_root: Path
-    """Folder of Feast's own files: the SQLite online store and the file registry."""
+    """Folder of Feast's own files: the SQLite online store, the file registry, and the offline
+    store in `offline`."""
 
     online_store: Literal["sqlite", "redis"] = "sqlite"
     """Feast's online store. SQLite allows one replica only."""
@@ -39,3 +40,12 @@ class FeaturesSettings(ServiceSettings):
 
     seen_cache_items: int = Field(default=2_000_000, ge=0)
     """Item ids that the cache of seen items may hold, over all users; about 100 bytes each."""
+
+    trend_items: int = Field(default=10_000, ge=200)
+    """Items that the trend counts for each region, and for all regions together."""
+
+    offline_days: float = Field(default=30.0, ge=0)
+    """Days for which the offline store keeps a session; 0 keeps none."""
+
+    offline_megabytes: int = Field(default=4_000, ge=1)
+    """Size of the offline store above which the oldest sessions go."""

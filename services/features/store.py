@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +22,8 @@ from services.features.repo import definitions
 from services.features.sessions import Session
 
 _OPEN_ATTEMPTS = 5
+_PUSHED_USERS = 100_000
+_NEVER = sys.maxsize
 _ITEMS_A_READ = 100  # a read of so many items holds up others for a few milliseconds
 
 T = TypeVar("T")
@@ -71,6 +74,9 @@ class FeastStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feast")
         self._config = config
         self._opened: feast.FeatureStore | None = None
+        # What was pushed last: a session that is newer than that needs no look at the store, which
+        # takes as long as the write. A user who was erased since only makes it look.
+        self._pushed: dict[str, int] = {}
 
     async def open(self) -> None:
         """Opens the store and applies the definitions to it, as `feast apply` does."""
@@ -184,12 +190,19 @@ class FeastStore:
     def _push_newest(self, sessions: Mapping[str, Session]) -> None:
         # SQLite lets an older row overwrite a newer one. Redis compares event times itself, but not
         # atomically with the write; what two replicas get wrong there, readers see by the version.
-        keys = [{"user_id": user_id} for user_id in sessions]
-        stored = self._read([definitions.user_session], keys, names=["version"])
-        rows = [
-            ({"user_id": row["user_id"]}, sessions[row["user_id"]])
-            for row in stored
-            if (row["user_session__version"] or 0) < sessions[row["user_id"]].version
+        unsure = [
+            user for user in sessions if self._pushed.get(user, _NEVER) >= sessions[user].version
         ]
-        if rows:
+        stored = self._stored_versions(unsure) if unsure else {}
+        newer = {user: s for user, s in sessions.items() if stored.get(user, 0) < s.version}
+        if newer:
+            rows = [({"user_id": user}, session) for user, session in newer.items()]
             self._write(definitions.user_session, rows)
+        if len(self._pushed) > _PUSHED_USERS:
+            self._pushed.clear()
+        self._pushed.update({user: session.version for user, session in newer.items()})
+
+    def _stored_versions(self, users: Sequence[str]) -> dict[str, int]:
+        keys = [{"user_id": user} for user in users]
+        stored = self._read([definitions.user_session], keys, names=["version"])
+        return {row["user_id"]: row["user_session__version"] or 0 for row in stored}

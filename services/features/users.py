@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from models.friends import friends_items
+from models.session import SESSION_LENGTH
 from services.common.deadlines import Budget
 from services.common.errors import Unavailable
 from services.features.async_log import AsyncEventLog
@@ -14,7 +14,7 @@ from services.features.metrics import REPAIRED_SESSIONS
 from services.features.publisher import SessionPublisher
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeatureStore
 from services.features.user_table import Standing
 from services.features.weighted_items import NOTHING, WeightedItems
@@ -24,46 +24,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UserFeatures:
-    """A user now: live session, all items ever seen, profile, and what goes on around the user.
+    """A user now: live session, all items ever seen, profile, and what friends do.
 
     Attributes:
         session: the latest events.
         seen: every item the user ever had an event on.
         profile: region and friends as upserted, else as the release knows them; its factors.
         friends_items: what friends lately liked.
-        trend, trend_here: what is on the rise everywhere, and in the user's region.
     """
 
     session: Session
     seen: Set[str]
     profile: UserProfile
     friends_items: WeightedItems = NOTHING
-    trend: WeightedItems = NOTHING
-    trend_here: WeightedItems = NOTHING
-
-
-class Trends(Protocol):
-    """What is on the rise."""
-
-    def top(
-        self, half_life_days: float, region: str, as_of: float | None
-    ) -> tuple[WeightedItems, WeightedItems]:
-        """Everywhere, and in a region.
-
-        Args:
-            half_life_days: one of `models.trending.HALF_LIVES_DAYS`.
-            region: empty for none.
-            as_of: the moment, in Unix seconds; None for now.
-        """
-
-
-class NoTrends:
-    """`Trends` of a service that counts none."""
-
-    def top(
-        self, half_life_days: float, region: str, as_of: float | None
-    ) -> tuple[WeightedItems, WeightedItems]:
-        return NOTHING, NOTHING
 
 
 class UserReader:
@@ -79,30 +52,19 @@ class UserReader:
         store: FeatureStore,
         publisher: SessionPublisher,
         releases: ReleaseLoader,
-        trends: Trends | None = None,
     ) -> None:
         self._log = event_log
         self._store = store
         self._publisher = publisher
         self._releases = releases
-        self._trends = trends or NoTrends()
 
-    async def read(
-        self,
-        user_id: str,
-        release_id: str,
-        as_of: float | None = None,
-        region: str = "",
-        trend_half_life_days: float = 0.0,
-    ) -> UserFeatures:
+    async def read(self, user_id: str, release_id: str, as_of: float | None = None) -> UserFeatures:
         """What is known of a user; an unknown user is an answer with empty parts.
 
         Args:
             user_id: who.
             release_id: whose profile is wanted; empty for none.
             as_of: leave out events later than this, in Unix seconds.
-            region: of the request; empty means the user's last known one.
-            trend_half_life_days: of the trend wanted; 0 for no trend.
 
         Raises:
             FailedPrecondition: the release does not exist.
@@ -120,11 +82,7 @@ class UserReader:
             )
         else:
             (session, seen), friends = await own, NOTHING
-        trend = trend_here = NOTHING
-        if trend_half_life_days:
-            here = region or session.region or profile.region
-            trend, trend_here = self._trends.top(trend_half_life_days, here, as_of)
-        return UserFeatures(session, seen, profile, friends, trend, trend_here)
+        return UserFeatures(session, seen, profile, friends)
 
     async def _own_events(
         self, user_id: str, version: int, session: Session, as_of: float | None

@@ -6,8 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import taste_mask
-from models.history import UserHistory
+from models.history import UserHistory, taste_mask
 from models.matrix_factorization import FoldIn
 from services.retrieval.loaded import UserTower
 from services.retrieval.vectors import Found

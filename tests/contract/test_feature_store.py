@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.features.event_log import History
+from services.features.events import Event
 from services.features.memory import InMemoryStore
 from services.features.release_rows import ItemMetadata, RowCounts, UserProfile
 from services.features.repo.config import repo_config
@@ -32,14 +34,11 @@ async def store(
 
 
 def session(version: int, length: int = 1) -> Session:
-    return Session(
-        item_ids=[f"i{n}" for n in range(length)],
-        kinds=[n % 11 + 1 for n in range(length)],
-        timestamps=[1.7e9 + n + 0.25 for n in range(length)],
-        values=[n / 3 for n in range(length)],
-        region="de",
-        version=version,
-    )
+    events = [
+        Event(f"e{n}", "u", f"i{n}", n % 11 + 1, n / 3, 1.7e9 + n + 0.25, "de")
+        for n in range(length)
+    ]
+    return Session.of(History(events, version))
 
 
 async def stored(store: FeatureStore, user_id: str = "u") -> Session:

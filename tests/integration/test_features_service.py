@@ -17,6 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from models.session import SESSION_LENGTH
 from services.common.channels import open_channel
 from services.common.database import open_database
 from services.common.ports import free_ports
@@ -24,7 +25,7 @@ from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
 from services.features.event_log import EventLog
 from services.features.server import FeaturesService
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.settings import FeaturesSettings
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2
@@ -133,6 +134,10 @@ async def test_malformed_requests_are_refused_with_the_field_at_fault(
         "events[0].user_id: ": stub.RecordEvents(none_valid, timeout=SECONDS),
         "user_id: ": user_features(channel, user=""),
         "as_of: ": user_features(channel, as_of=float("nan")),
+        "trend_half_life_days: ": stub.GetUserFeatures(
+            features_pb2.GetUserFeaturesRequest(user_id="u", trend_half_life_days=3.0),
+            timeout=SECONDS,
+        ),
         "release_id: ": stub.PrepareRelease(features_pb2.PrepareReleaseRequest(), timeout=SECONDS),
         "item_ids: ": stub.GetItemFeatures(
             features_pb2.GetItemFeaturesRequest(release_id="r"), timeout=SECONDS
@@ -148,6 +153,29 @@ async def test_an_unknown_user_is_an_empty_answer(channel: aio.Channel) -> None:
     assert await user_features(channel, user="nobody") == features_pb2.GetUserFeaturesResponse(
         session=features_pb2.Session()
     )
+
+
+async def test_what_was_recorded_a_moment_ago_is_on_the_rise(channel: aio.Channel) -> None:
+    def trends(user: str, region: str = "") -> Awaitable[features_pb2.GetUserFeaturesResponse]:
+        request = features_pb2.GetUserFeaturesRequest(
+            user_id=user, region=region, trend_half_life_days=2.0
+        )
+        return Stub(channel).GetUserFeatures(request, timeout=SECONDS)
+
+    for number in range(5):
+        sent = event(f"e{number}", item=f"i{number}")
+        sent.region = "fr" if number == 3 else "de"
+        await Stub(channel).RecordEvents(events(sent), timeout=SECONDS)
+        async with asyncio.timeout(0.4):  # less than between two looks at the log
+            answer = await trends("u")
+            while f"i{number}" not in answer.trend.item_ids:
+                answer = await trends("u")
+    assert sorted(answer.trend_here.item_ids) == ["i0", "i1", "i2", "i4"]  # of the session's region
+    assert (await trends("u", "fr")).trend_here.item_ids == ["i3"]
+    stranger = await trends("stranger")
+    assert sorted(stranger.trend.item_ids) == [f"i{number}" for number in range(5)]
+    assert not stranger.HasField("trend_here")
+    assert not (await user_features(channel)).HasField("trend")
 
 
 async def test_a_bounded_read_leaves_later_events_out(channel: aio.Channel) -> None:

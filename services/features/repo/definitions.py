@@ -13,11 +13,22 @@ release = Entity(name="release", join_keys=["release_id"], value_type=ValueType.
 
 
 def _batch_source(name: str) -> FileSource:
-    # Feast wants one for every view. Rows are pushed here; nothing reads these files.
+    # Feast wants one for every view. Rows of releases are pushed; there are no such files.
     return FileSource(name=name, path=f"{name}.parquet", timestamp_field="event_timestamp")
 
 
-session_push = PushSource(name="session_push", batch_source=_batch_source("session_batch"))
+SESSION_FOLDER = "offline/user_session"
+"""Folder of the sessions' parquet parts, in the repository; `offline_parts.py` writes them."""
+
+session_push = PushSource(
+    name="session_push",
+    batch_source=FileSource(
+        name="session_batch",
+        path=SESSION_FOLDER,
+        timestamp_field="event_timestamp",  # of the newest event
+        created_timestamp_column="version_time",  # the version as a time: of one instant, the last
+    ),
+)
 
 user_session = FeatureView(
     name="user_session",
@@ -31,6 +42,13 @@ user_session = FeatureView(
         Field(name="values", dtype=Array(Float64)),
         Field(name="region", dtype=String),
         Field(name="version", dtype=Int64),
+        Field(name="counts_minutes", dtype=Array(Int32)),
+        Field(name="counts_hours", dtype=Array(Int32)),
+        Field(name="counts_days", dtype=Array(Int32)),
+        Field(name="hours_watched", dtype=Array(Float32)),
+        Field(name="session_start", dtype=Float64),
+        Field(name="taste_item_ids", dtype=Array(String)),
+        Field(name="taste_weights", dtype=Array(Float32)),
     ],
 )
 

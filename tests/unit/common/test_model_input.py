@@ -7,8 +7,7 @@ from services.common.model_input import decode_user, encode_user
 
 
 def weighted(*rows: int) -> WeightedRows:
-    weights = np.arange(len(rows), 0, -1, dtype=np.float32) / 4
-    return WeightedRows(np.array(rows, np.int32), weights)
+    return WeightedRows(np.array(rows, np.int32), np.linspace(1, 0.5, len(rows), dtype=np.float32))
 
 
 def test_a_user_is_decoded_as_it_was_encoded() -> None:

@@ -5,12 +5,13 @@ from dataclasses import fields
 import pytest
 
 from models.history import HISTORY_LENGTH
+from models.session import SESSION_LENGTH
 from services.features.event_log import History
 from services.features.events import Event
 from services.features.feast_rows import Row, feature_names
 from services.features.release_rows import ItemMetadata, RowCounts, UserProfile
 from services.features.repo import definitions
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 
 
 def event(number: int, region: str = "") -> Event:
@@ -19,7 +20,24 @@ def event(number: int, region: str = "") -> Event:
 
 def test_a_session_holds_the_events_as_parallel_sequences_in_their_order() -> None:
     session = Session.of(History([event(1), event(2, "de")], version=7))
-    assert session == Session(["i1", "i2"], [4, 4], [1.0, 2.0], [0.5, 1.0], "de", 7)
+    assert (session.item_ids, session.kinds) == (["i1", "i2"], [4, 4])
+    assert (session.timestamps, session.values) == ([1.0, 2.0], [0.5, 1.0])
+    assert (session.region, session.version) == ("de", 7)
+
+
+def test_a_session_holds_the_numbers_as_of_its_newest_event() -> None:
+    watched = [Event(f"w{n}", "u", f"i{n}", 9, 1.5, 1e9 + 400.0 * n) for n in range(3)]
+    session = Session.of(History([event(1), *watched], version=1))
+    assert (session.counts_minutes[8], session.counts_hours[8]) == (2, 3)
+    assert (session.counts_days, session.hours_watched) == (session.counts_hours, [3.0, 4.5, 4.5])
+    assert session.session_start == 1e9
+    assert session.taste_item_ids == ["i2", "i1", "i0"]
+    assert sum(session.taste_weights) == pytest.approx(1.0)
+
+
+def test_many_sessions_at_once_are_those_made_one_by_one() -> None:
+    histories = [History([event(n) for n in range(length)], 3) for length in (0, 1, 40, 0, 130)]
+    assert Session.of_all(histories) == [Session.of(history) for history in histories]
 
 
 def test_the_region_is_that_of_the_latest_event_that_had_one() -> None:

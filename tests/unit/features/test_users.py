@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from models.session import SESSION_LENGTH
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, InvalidArgument
 from services.common.ports import free_ports
@@ -23,12 +23,10 @@ from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
 from services.features.repo.config import repo_config
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeastStore, FeatureStore
-from services.features.user_table import User, UserTable
-from services.features.user_upserts import UserUpserts
+from services.features.user_table import UserTable
 from services.features.users import UserReader
-from services.features.weighted_items import NOTHING, WeightedItems
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
 
 
@@ -196,38 +194,6 @@ async def test_an_event_from_too_far_ahead_is_refused_and_the_others_are_stored(
     recorded = await system.recorder.record(ahead)
     assert [(index, error.field) for index, error in recorded.errors] == [(1, "timestamp")]
     assert (await system.reader.read("u", "")).session.item_ids == ["item-hour"]
-
-
-async def test_a_trend_is_asked_for_where_the_request_the_user_or_the_home_is(
-    system: System,
-) -> None:
-    class Asked:
-        """Trends that say where and of when they were asked for."""
-
-        def top(
-            self, half_life_days: float, region: str, as_of: float | None
-        ) -> tuple[WeightedItems, WeightedItems]:
-            items = [f"{half_life_days:g}", region, f"{as_of}"]
-            return WeightedItems(items, np.ones(3, np.float32)), NOTHING
-
-    async def asked(region: str, half_life_days: float = 2.0) -> Sequence[str]:
-        user = await system.reader.read("u", "", 500.0, region, half_life_days)
-        return user.trend.item_ids
-
-    system.reader = UserReader(
-        system.async_log,
-        system.store,
-        system.publisher,
-        ReleaseLoader(Path("nowhere"), system.store, system.async_log.erased),
-        Asked(),
-    )
-    assert await asked("") == ["2", "", "500.0"]
-    await UserUpserts(system.async_log, system.users).upsert([User("u", "home")])
-    assert await asked("") == ["2", "home", "500.0"]
-    await system.recorder.record([replace(event("e1"), region="last")])
-    assert await asked("") == ["2", "last", "500.0"]
-    assert await asked("here") == ["2", "here", "500.0"]
-    assert await asked("here", half_life_days=0.0) == ()
 
 
 async def test_a_request_without_one_valid_event_is_refused(system: System) -> None:

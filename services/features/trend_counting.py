@@ -1,0 +1,80 @@
+"""Counters of the trend and how far in the log they are. Blocks; `LiveTrend` says which thread."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import Engine
+
+from models.events import NEGATIVE
+from models.trending import Trend, TrendCounters
+from services.features.log_tail import Hole, LogTail, TailEvent
+from services.features.trend_snapshots import TrendSnapshot, TrendSnapshots
+
+BLOCK = 500  # events that are read, or counted, at once: about a millisecond
+
+log = logging.getLogger(__name__)
+
+
+class TrendCounting:
+    """Counters that follow the event log.
+
+    Args:
+        engine: database of the log and of the snapshot.
+        most_items: items counted a region.
+    """
+
+    def __init__(self, engine: Engine, most_items: int) -> None:
+        self._engine = engine
+        self._most_items = most_items
+        self._snapshots = TrendSnapshots(engine)
+        self._counters: TrendCounters[str] = TrendCounters(most_items)
+        self._tail = LogTail(engine)
+        self._kept = 0, 0  # seq and number of holes of the snapshot
+
+    def load(self) -> None:
+        """Begins where the snapshot was made, or at the beginning of the log without a good one."""
+        counters: TrendCounters[str] = TrendCounters(self._most_items)
+        snapshot, tail = self._snapshots.read(), LogTail(self._engine)
+        if snapshot is not None:
+            try:
+                counters.load(snapshot.counters)
+            except ValueError as error:
+                log.warning("the trend is counted from the beginning", extra={"why": str(error)})
+                self._snapshots.drop()
+            else:
+                holes = [Hole(first, last) for first, last in snapshot.holes]
+                tail = LogTail(self._engine, snapshot.seq, holes)
+        self._counters, self._tail = counters, tail
+        self._kept = tail.seq, len(tail.holes)
+
+    def read(self) -> tuple[list[TailEvent], bool]:
+        """The next events, which are to be counted, and whether there may be more of them now."""
+        return self._tail.read(BLOCK)
+
+    def count(self, events: Sequence[TailEvent]) -> None:
+        """Counts events that were read."""
+        good = [event for event in events if event.kind not in NEGATIVE]
+        times = np.array([event.timestamp for event in good], np.float64)
+        self._counters.add([e.item_id for e in good], [e.region for e in good], times)
+
+    def knows(self, moment: float) -> bool:
+        """See `TrendCounters.knows`."""
+        return self._counters.knows(moment)
+
+    def top(self, half_life_days: float, count: int, region: str) -> Trend[str]:
+        """See `TrendCounters.top`."""
+        return self._counters.top(half_life_days, count, region)
+
+    def copy(self) -> TrendCounters[str]:
+        """The counters as they are."""
+        return self._counters.copy()
+
+    def keep(self, counters: TrendCounters[str]) -> None:
+        """Keeps a copy that was made after all that was read was counted, and before more was."""
+        position = self._tail.seq, len(self._tail.holes)
+        if position == self._kept:
+            return
+        holes = [(hole.first, hole.last) for hole in self._tail.holes]
+        self._snapshots.write(TrendSnapshot(self._tail.seq, holes, counters.dump()))
+        self._kept = position
