@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test bench-events
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,8 +47,14 @@ test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server;
 	tests/install_servers.sh
 	. .servers/env && $(BIN)/python -m pytest tests/contract
 
+chaos-test: $(STAMP) ## kill parts of running systems at random, and look for what was lost
+	$(BIN)/python -m pytest -m chaos tests/chaos
+
 bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
 	$(BIN)/tandem bench $(if $(DATA),--data '$(DATA)')
+
+bench-events: $(STAMP) ## how fresh answers are after an event, and how many events a second are taken
+	$(BIN)/python -m bench.freshness
 
 lint: $(STAMP) ## ruff, formatting included
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

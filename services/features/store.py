@@ -152,6 +152,11 @@ class FeastStore:
                 db.execute("PRAGMA journal_mode=WAL")
         store = feast.FeatureStore(config=self._config)
         store.apply([*definitions.ENTITIES, definitions.session_push, *definitions.VIEWS])
+        if self._config.online_store.type == "sqlite":
+            # The log is what must survive a power loss. Rows that the online store loses then are
+            # always the newest, and readers see by a session's version that it is not the last.
+            connection = store.provider.online_store._get_conn(self._config)
+            connection.execute("PRAGMA synchronous=NORMAL")
         self._opened = store
 
     @property

@@ -29,6 +29,21 @@ class RecentEvent:
 
 
 @dataclass(frozen=True)
+class KnownSession:
+    """What an answer says of the session it was made from.
+
+    Attributes:
+        version: version of the user's events; 0 without events, or without the features service.
+        events: how many the session holds.
+        newest: time of the newest, in Unix seconds; None without one.
+    """
+
+    version: int = 0
+    events: int = 0
+    newest: float | None = None
+
+
+@dataclass(frozen=True)
 class Query:
     """One request, pinned to one release, and to the live items of one moment. Hydrators return a
     fuller copy.
@@ -39,6 +54,7 @@ class Query:
         as_of: events later than this are not known, in Unix seconds; 0 when the moment is now, so
             that an event from a client whose clock is ahead counts at once.
         user: what the models read; empty history until hydrated.
+        session: the stored session behind `user`, whether or not the release holds its items.
         seen_rows: item rows the user had any event on, sorted.
         explain: whether the caller wants to know how the answer came about.
         excluded_rows: item rows the caller does not want, sorted.
@@ -55,6 +71,7 @@ class Query:
     device: str = ""
     recent_events: tuple[RecentEvent, ...] = ()
     user: UserHistory | None = None
+    session: KnownSession = KnownSession()
     seen_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
     explain: bool = False
     excluded_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))

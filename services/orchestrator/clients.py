@@ -47,6 +47,7 @@ class UserFeatures:
         region: region of the latest event that had one, else the home region.
         seen_item_ids: all items of the user's whole history.
         factors: (k,) float32, or empty.
+        version: version of the user's events that the session was made from; 0 without events.
         friends_items: what friends lately liked.
         trend, trend_here: what is on the rise everywhere, and in the user's region.
     """
@@ -58,6 +59,7 @@ class UserFeatures:
     region: str = ""
     seen_item_ids: tuple[str, ...] = ()
     factors: NDArray[np.float32] | None = None
+    version: int = 0
     friends_items: WeightedItems = NO_ITEMS
     trend: WeightedItems = NO_ITEMS
     trend_here: WeightedItems = NO_ITEMS
@@ -119,6 +121,7 @@ class FeaturesClient:
             region=session.region or answer.region,
             seen_item_ids=tuple(answer.seen_item_ids),
             factors=np.array(answer.factors, dtype=np.float32),
+            version=session.version,
             friends_items=_weighted(answer.friends_items),
             trend=_weighted(answer.trend),
             trend_here=_weighted(answer.trend_here),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.history import HISTORY_LENGTH, Surroundings, UserHistory, WeightedRows
 from services.common.erased import user_hash
-from services.orchestrator.candidates import Candidates, Query
+from services.orchestrator.candidates import Candidates, KnownSession, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures, WeightedItems
 from services.orchestrator.pipeline import Level
 
@@ -50,7 +50,8 @@ class UserHydrator:
             del self._last_known[user_id]
 
     def without(self, query: Query) -> Query:
-        return with_user(query, self._last_known.get(query.user_id, UserFeatures()))
+        known = self._last_known.get(query.user_id, UserFeatures())
+        return with_user(query, replace(known, version=0))
 
 
 def with_user(query: Query, known: UserFeatures) -> Query:
@@ -93,7 +94,14 @@ def with_user(query: Query, known: UserFeatures) -> Query:
             trend_here=_weighted(query, known.trend_here),
         ),
     )
-    return replace(query, user=user, seen_rows=np.union1d(seen, own_rows).astype(np.int32))
+    return replace(
+        query,
+        user=user,
+        session=KnownSession(
+            known.version, len(known.timestamps), max(known.timestamps, default=None)
+        ),
+        seen_rows=np.union1d(seen, own_rows).astype(np.int32),
+    )
 
 
 def _weighted(query: Query, found: WeightedItems) -> WeightedRows:

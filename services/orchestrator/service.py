@@ -16,7 +16,7 @@ from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
-from services.orchestrator.candidates import PART, PREDICTION, PROPENSITY
+from services.orchestrator.candidates import PART, PREDICTION, PROPENSITY, Query
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -256,8 +256,23 @@ def _encode_trace(slate: Slate) -> pb.Trace:
                 error=c.error,
             )
             for c in slate.record.components
-        ]
+        ],
+        user=encode_user_trace(slate.query),
     )
+
+
+def encode_user_trace(query: Query) -> pb.UserTrace:
+    """What an explained answer says of the user."""
+    session, user = query.session, query.user
+    trace = pb.UserTrace(
+        version=session.version,
+        events=session.events,
+        friends_items=len(user.around.friends) if user else 0,
+        region=user.region if user else query.region,
+    )
+    if session.newest is not None:
+        trace.newest.FromMicroseconds(round(session.newest * 1e6))
+    return trace
 
 
 def _encode_release(record: ReleaseRecord) -> pb.Release:

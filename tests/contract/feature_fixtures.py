@@ -27,12 +27,18 @@ from services.features.settings import FeaturesSettings
 _POSTGRES_FOLDERS = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/local/pgsql/bin")]
 
 
-@pytest.fixture(scope="session")
-def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of a running Redis."""
+def redis_program() -> str:
+    """The server's program; skips the test without one."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server program on the PATH")
+    return program
+
+
+@pytest.fixture(scope="session")
+def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a running Redis."""
+    program = redis_program()
     port = free_ports(1)[0]
     folder = tmp_path_factory.mktemp("redis")
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
@@ -67,14 +73,20 @@ def empty_redis(redis_address: str) -> str:
     return redis_address
 
 
-@pytest.fixture(scope="session")
-def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of a running PostgreSQL whose superuser `tandem` needs no password."""
+def postgres_programs() -> tuple[str, str]:
+    """Paths of `initdb` and `postgres`; skips the test without them."""
     path = os.pathsep.join([os.environ["PATH"], *map(str, _POSTGRES_FOLDERS)])
     initdb, postgres = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
     if initdb is None or postgres is None:
         pytest.skip("no PostgreSQL server programs on the PATH or in /usr/lib/postgresql")
-    user = _postgres_user()
+    return initdb, postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a running PostgreSQL whose superuser `tandem` needs no password."""
+    initdb, postgres = postgres_programs()
+    user = postgres_user()
     folder = Path("/tmp") / f"tandem-postgres-{uuid4().hex[:8]}"
     folder.mkdir()
     if user is not None:
@@ -103,7 +115,7 @@ def postgres_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _postgres_user() -> str | None:
+def postgres_user() -> str | None:
     """PostgreSQL refuses to run as root; it then runs as the user its package makes."""
     if os.geteuid() != 0:
         return None

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import Counter
 
 import grpc
@@ -15,6 +14,7 @@ from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
 from tandem_client import AsyncClient, EventKind, TandemError, event
 from tests.e2e.conftest import Running
+from tests.integration.test_refused_events import BAD
 
 STAGES = {"hydrate", "retrieve", "filter", "rank", "select"}
 SERVICES = {
@@ -156,25 +156,21 @@ def test_an_event_on_an_unknown_item_is_stored(running: Running) -> None:
 
 
 def test_bad_events_are_named_and_good_ones_stored(running: Running) -> None:
-    item = running.world.item_ids[0]
-    click = EventKind.EVENT_KIND_CLICK
-    batch = [
-        event("batch-user", item, click),
-        event("", item, click),
-        event("batch-user", "x" * 129, click),
-        event("batch-user", item, EventKind.EVENT_KIND_UNSPECIFIED),
-        event("batch-user", item, EventKind.EVENT_KIND_WATCH, value=math.nan),
-        event("batch-user", item, click, at=time.time() + 10 * 86_400),
-    ]
+    batch, user, click = [], "batch-user", EventKind.EVENT_KIND_CLICK
+    for bad, item in zip(BAD.values(), running.world.item_ids, strict=False):
+        broken = event(user, "never-stored", click)
+        bad.change(broken)
+        batch += [broken, event(user, item, click)]
     answer = running.client.record(batch)
-    assert answer.accepted == 1
+    assert answer.accepted == len(BAD)
     assert [(each.index, each.field) for each in answer.errors] == [
-        (1, "user_id"),
-        (2, "item_id"),
-        (3, "kind"),
-        (4, "value"),
-        (5, "timestamp"),
+        (2 * position, bad.field) for position, bad in enumerate(BAD.values())
     ]
+    assert all(
+        bad.reason in each.reason for bad, each in zip(BAD.values(), answer.errors, strict=True)
+    )
+    known = running.client.recommend(user, explain=True).trace.user
+    assert (known.version, known.events) == (1, len(BAD))
 
 
 @pytest.mark.parametrize(

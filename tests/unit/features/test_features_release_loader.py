@@ -49,6 +49,24 @@ async def test_callers_at_the_same_time_share_one_push(make_release: MakeRelease
     assert first is second
 
 
+class ForgetfulStore(InMemoryStore):
+    def forget(self) -> None:
+        super().__init__()
+
+
+async def test_a_release_that_the_store_has_lost_is_pushed_again(make_release: MakeRelease) -> None:
+    release, store = make_release(), ForgetfulStore()
+    loader = ReleaseLoader(release.path.parent, store, nobody, look_again=0.0)
+    counts = await loader.prepare(release.release_id)
+    store.forget()
+    async with asyncio.timeout(5):
+        while await store.read_release(release.release_id) is None:
+            assert await loader.prepare(release.release_id) == counts
+            await asyncio.sleep(0)
+    user = (await store.read_user("u1", release.release_id))[1]
+    assert user.factors == release.user_factors[1].tolist()
+
+
 async def test_a_caller_that_gives_up_does_not_stop_the_push(make_release: MakeRelease) -> None:
     release, store = make_release(), InMemoryStore()
     loader = ReleaseLoader(release.path.parent, store, nobody)
