@@ -158,7 +158,7 @@ class TrendCounters(Generic[K]):
 
     def dump(self) -> bytes:
         """All of the counters, for `load`: a line of JSON, then each scope's line and counts."""
-        scopes: dict[str, _Scope[K]] = {"": self._everywhere, **self._regions}
+        scopes = self._scopes()
         header = {
             "half_lives_days": HALF_LIVES_DAYS,
             "newest": self.newest if np.isfinite(self.newest) else None,
@@ -188,6 +188,9 @@ class TrendCounters(Generic[K]):
         self.newest = newest
         self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
 
+    def _scopes(self) -> dict[str, _Scope[K]]:
+        return {"": self._everywhere, **self._regions}
+
     def _shrink(self, scope: _Scope[K]) -> None:
         if len(scope.slots) > self._most_items * 5 // 4:
             scope.keep(self._most_items)
@@ -199,8 +202,7 @@ class TrendCounters(Generic[K]):
         if not far.any():
             return
         factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
-        scopes: list[_Scope[K]] = list(self._regions.values())
-        for scope in [*scopes, self._everywhere]:
+        for scope in self._scopes().values():
             scope.counts *= factors
             scope.totals *= factors
         self._landmarks = np.where(far, self.newest, self._landmarks)

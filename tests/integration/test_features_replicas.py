@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from grpc import aio
 
-from models.events import NEGATIVE
+from models.events import NEGATIVE, EventKind
 from models.trending import HALF_LIVES_DAYS, TrendCounters
 from services.common.channels import open_channel
 from services.common.database import open_database
@@ -114,7 +114,7 @@ def shares(items: features_pb2.WeightedItems) -> dict[str, float]:
 
 async def until_counted(channel: aio.Channel, sent: list[recommender_pb2.Event]) -> None:
     """Returns when the trend is that of all these events; replicas look twice a second."""
-    good = [message for message in sent if message.kind not in NEGATIVE]
+    good = [message for message in sent if EventKind(message.kind) not in NEGATIVE]
     counters: TrendCounters[str] = TrendCounters()
     counters.add(
         [message.item_id for message in good],
