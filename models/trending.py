@@ -179,14 +179,14 @@ class TrendCounters(Generic[K]):
                 raise ValueError(f"counted with half-lives {header['half_lives_days']}")
             newest = -np.inf if header["newest"] is None else float(header["newest"])
             landmarks = np.array(header["landmarks"], dtype=np.float64)
-            scopes: dict[str, _Scope[K]] = {}
+            loaded: dict[str, _Scope[K]] = {}
             for region, totals in header["scopes"]:
-                scopes[region], at = _loaded(dumped, at, totals)
-            everywhere = scopes.pop("")
+                loaded[region], at = _loaded(dumped, at, totals)
+            everywhere = loaded.pop("")
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged: {error!r}") from None
         self.newest = newest
-        self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
+        self._landmarks, self._everywhere, self._regions = landmarks, everywhere, loaded
 
     def _scopes(self) -> dict[str, _Scope[K]]:
         return {"": self._everywhere, **self._regions}
