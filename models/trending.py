@@ -158,7 +158,7 @@ class TrendCounters(Generic[K]):
 
     def dump(self) -> bytes:
         """All of the counters, for `load`: a line of JSON, then each scope's line and counts."""
-        scopes = self._scopes()
+        scopes: dict[str, _Scope[K]] = self._scopes()
         header = {
             "half_lives_days": HALF_LIVES_DAYS,
             "newest": self.newest if np.isfinite(self.newest) else None,
