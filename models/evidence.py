@@ -196,6 +196,29 @@ class AroundEvidence:
 
 
 @dataclass(frozen=True)
+class NewcomerEvidence:
+    """What is on the rise, for users of whom next to nothing is known.
+
+    log(1 + s / scale) with s the larger of an item's shares of recent events in the region and
+    everywhere, divided by 1 + h^2 for a user with h events of taste: half of it after the first
+    event, a tenth after the third.
+
+    Attributes:
+        scale: below this a share says next to nothing.
+    """
+
+    scale: float
+    name: str = "newcomers"
+
+    def score(self, known: Known, rows: Rows) -> Scores:
+        around = known.around
+        shares = np.maximum(around.trend.of(rows), around.trend_here.of(rows))
+        fade = 1 + len(known.taste) ** 2
+        scores: Scores = (np.log1p(shares / np.float32(self.scale)) / fade).astype(np.float32)
+        return scores
+
+
+@dataclass(frozen=True)
 class EvidenceConfig:
     """Settings of the parts.
 
@@ -259,4 +282,5 @@ def evidence_parts(tables: EvidenceTables, config: EvidenceConfig) -> list[Evide
         AroundEvidence("trend", lambda around: around.trend, _TREND_SCALE),
         AroundEvidence("trend_here", lambda around: around.trend_here, _TREND_SCALE),
         AroundEvidence("friends", lambda around: around.friends, _FRIENDS_SCALE),
+        NewcomerEvidence(_TREND_SCALE),
     ]

@@ -34,6 +34,7 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "trend": 0.1,
     "trend_here": 0.1,
     "friends": 0.2,
+    "newcomers": 2.0,
 }
 """What a log too small to learn them is served with; near what several logs taught."""
 

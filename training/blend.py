@@ -29,7 +29,9 @@ _ROUNDS = 4
 _FACTORS = (0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
 _LEAST_GAIN = 1e-4
 _BLOCK = 64
-_FIXED = ("genres",)  # speaks for users of few events, whom the held-out events may lack
+FIXED = ("genres", "newcomers")
+"""Parts that speak for users of few events, whom the held-out events may lack: their weights are
+not learnt."""
 
 
 def catalogue_scores(scorer: FinalScorer, queries: Queries) -> NDArray[np.float32]:
@@ -72,7 +74,7 @@ def fit_weights(
         held_out = held_out.take(np.sort(drawn))
     unit = FinalScorer(towers, evidence, dict.fromkeys(names, 1.0))
     choices = gather(unit, held_out, progress)
-    free = np.array([name not in _FIXED for name in names])
+    free = np.array([name not in FIXED for name in names])
     weights = _ascend(choices, _maximize(choices, start, free), free)
     return dict(zip(names, weights.tolist(), strict=True))
 

@@ -12,7 +12,7 @@ from models.matrix_factorization import Factors, FoldIn, factorize
 from models.metadata import genre_vectors
 from models.release import Items
 from models.scorer import PRIOR_COLUMN, TowerScorer
-from training.blend import catalogue_scores, fit_weights
+from training.blend import FIXED, catalogue_scores, fit_weights
 from training.calibration import Calibration, calibrate
 from training.config import TrainingConfig
 from training.evidence import ease_table, transition_table
@@ -88,7 +88,7 @@ def fit_final(
     trial = FinalScorer(towers.unaware, parts, weights)
     ranked = _ranked(trial, held_out)
     if ranked.gain() < towers.gain:
-        fallback = {TOWERS: 1.0, "genres": DEFAULT_WEIGHTS["genres"]}
+        fallback = {TOWERS: 1.0, **{name: DEFAULT_WEIGHTS[name] for name in FIXED}}
         trial = FinalScorer(towers.unaware, parts, fallback)
         ranked = _ranked(trial, held_out)
     calibration = calibrate(

@@ -16,6 +16,7 @@ from models.evidence import (
     ItemPrior,
     ItemToItem,
     Known,
+    NewcomerEvidence,
     Rows,
     evidence_parts,
     taste_of,
@@ -160,7 +161,7 @@ def test_every_part_is_finite_for_any_history_and_silent_without_one(genres: int
     names = parts_of(np.eye(N, genres, dtype=np.float32))
     assert names == [
         *("transitions", "ease", "factors", "popularity", "genres"),
-        *("trend", "trend_here", "friends"),
+        *("trend", "trend_here", "friends", "newcomers"),
     ]
 
 
@@ -209,3 +210,16 @@ def test_weights_of_rows_are_looked_up_whatever_their_order(
 def test_weights_and_rows_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="weights: 1 for 2 rows"):
         WeightedRows(np.array([1, 2], np.int32), np.array([1.0], np.float32))
+
+
+def test_newcomers_get_what_is_on_the_rise_here_or_everywhere_until_more_is_known() -> None:
+    part = NewcomerEvidence(scale=0.5)
+    around = Surroundings(
+        trend=WeightedRows(np.array([1, 2], np.int32), np.array([0.5, 0.5], np.float32)),
+        trend_here=WeightedRows(np.array([2, 3], np.int32), np.array([1.5, 0.1], np.float32)),
+    )
+    rows = np.array([1, 2, 3, 4], np.int32)
+    at_first = part.score(Known(NOBODY, around), rows)
+    np.testing.assert_allclose(at_first, np.log1p([1, 3, 0.2, 0]), rtol=1e-6)
+    after_three = part.score(Known(np.array([7, 8, 9], np.int32), around), rows)
+    np.testing.assert_allclose(after_three, at_first / 10, rtol=1e-6)
