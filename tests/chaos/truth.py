@@ -3,10 +3,12 @@ that is known of users is what the log says."""
 
 from collections.abc import Sequence
 
+from grpc import aio
 from sqlalchemy import Engine, text
 
+from models.session import SESSION_LENGTH
 from services.features.event_log import EventLog
-from services.features.sessions import SESSION_LENGTH, Session
+from services.features.sessions import Session
 from services.features.store import FeastStore
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2 as pb
@@ -16,8 +18,6 @@ _ROWS = text(
     " WHERE event_id LIKE 'chaos-%' ORDER BY seq"
 )
 _SECONDS = 20.0
-
-Stub = features_pb2_grpc.FeatureServiceStub
 
 
 def check_log(engine: Engine, sent: Sequence[pb.Event], before: int) -> None:
@@ -44,9 +44,10 @@ def check_log(engine: Engine, sent: Sequence[pb.Event], before: int) -> None:
     assert EventLog(engine).count() == before + len(sent)
 
 
-async def check_answers(engine: Engine, stub: Stub, users: Sequence[str]) -> None:
-    """Every user's session and seen items are those of the log."""
-    log = EventLog(engine)
+async def check_answers(engine: Engine, channel: aio.Channel, users: Sequence[str]) -> None:
+    """Every user's session and seen items, as the service at the channel's end tells them, are
+    those of the log."""
+    log, stub = EventLog(engine), features_pb2_grpc.FeatureServiceStub(channel)
     for user in users:
         request = features_pb2.GetUserFeaturesRequest(user_id=user)
         answer = await stub.GetUserFeatures(request, timeout=_SECONDS)
