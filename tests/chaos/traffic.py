@@ -72,7 +72,7 @@ def make_events(
             event_id=f"chaos-{number}",
             user_id=rng.choice(users),
             item_id=rng.choice(items),
-            kind=pb.EventKind.Name(kind.value),  # type: ignore[arg-type]
+            kind=pb.EventKind.Name(kind.value),
             value={EventKind.RATING: 4.5, EventKind.WATCH: 0.25}.get(kind, 0.0),
             region=rng.choice(["", "", "north", "south"]),
         )
