@@ -14,6 +14,7 @@ from models.release import Release
 from services.common.deadlines import Budget
 from services.common.errors import DomainError
 from services.orchestrator.candidates import Query
+from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.hydrators import UserHydrator
 from services.orchestrator.sources import RetrievalSource
@@ -240,7 +241,7 @@ class _Asker:
             count=DEPTH,
             time=question.time,
             as_of=question.time,
-            release=self._release,
+            catalogue=Catalogue.of(self._release),
             budget=Budget.of(_DEADLINE_SECONDS),
             region=question.region,
         )

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from models.features import FeatureSchema
 from models.history import UserHistory
 from models.metadata import MetadataEncoder
-from models.release import ITEM_FACTORS, ITEM_VECTORS, ITEMS, MODEL, Release, ReleaseWriter
+from models.release import (
+    ITEM_FACTORS,
+    ITEM_VECTORS,
+    ITEMS,
+    MODEL,
+    POPULAR_ROWS,
+    USERS,
+    Release,
+    ReleaseWriter,
+)
 from models.scorer import FOLDED_COLUMNS, save_towers
 from models.two_tower import TowerShape, TwoTower
 
@@ -34,11 +43,16 @@ def write_random_release(root: Path, n_items: int, dimensions: int, seed: int) -
     encoder = MetadataEncoder.fit(genres)
     shape = TowerShape(n_items, encoder.width, dimensions=dimensions)
     model = TwoTower(shape, FeatureSchema())
+    model.item.metadata_to_target.normal_()
     vectors = rng.standard_normal((n_items, dimensions + FOLDED_COLUMNS)).astype(np.float32)
     with ReleaseWriter(root) as writer:
         writer.table(ITEMS, _items(genres, years))
         writer.array(ITEM_VECTORS, vectors)
         writer.array(ITEM_FACTORS, rng.standard_normal((n_items, _N_FACTORS)).astype(np.float32))
+        writer.table(
+            USERS, pd.DataFrame({"user_id": [], "region": [], "friends": []}, dtype=object)
+        )
+        writer.array(POPULAR_ROWS, np.arange(n_items, dtype=np.int32))
         save_towers(writer.path / MODEL, model, encoder)
         return writer.commit(
             cut_off=0.0,

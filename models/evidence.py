@@ -38,6 +38,15 @@ class Known:
         return cls(taste_of(user)[:length], user.around)
 
 
+class ItemRows(Protocol):
+    """Something a row an item: an array, or one that new items were added to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Rows, /) -> Scores: ...
+
+
 class Evidence(Protocol):
     """One part of the final score."""
 
@@ -130,7 +139,7 @@ class ItemPrior:
     """
 
     name: str
-    values: Scores
+    values: ItemRows
 
     def score(self, known: Known, rows: Rows) -> Scores:
         return self.values[rows]
@@ -150,7 +159,7 @@ class GenreEvidence:
         usual: (g,) float32 mean of `vectors`.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: ItemRows
     usual: NDArray[np.float32]
     name: str = "genres"
     few: float = 5.0

@@ -12,13 +12,26 @@ _MAX_GENRES = 256
 _DECADES = tuple(range(1900, 2040, 10))
 
 
-def genre_vectors(genres: Sequence[tuple[str, ...]]) -> NDArray[np.float32]:
-    """(n, g) float32 genres of n items, each row of length one, or zero for an item without any."""
-    names = sorted({genre for each in genres for genre in each})
+def genre_names(genres: Sequence[tuple[str, ...]]) -> list[str]:
+    """The genres of a catalogue, in the order of the columns of its `genre_vectors`."""
+    return sorted({genre for each in genres for genre in each})
+
+
+def genre_vectors(
+    genres: Sequence[tuple[str, ...]], names: Sequence[str] | None = None
+) -> NDArray[np.float32]:
+    """(n, g) float32 genres of n items, each row of length one, or zero for an item without any.
+
+    Args:
+        genres: of the items.
+        names: the g columns, others are ignored; those of these items when None.
+    """
+    names = genre_names(genres) if names is None else names
     column = {name: at for at, name in enumerate(names)}
     vectors = np.zeros((len(genres), len(names)), np.float32)
     for row, each in enumerate(genres):
-        vectors[row, [column[genre] for genre in each]] = len(each) ** -0.5 if each else 0
+        known = [column[genre] for genre in each if genre in column]
+        vectors[row, known] = len(known) ** -0.5 if known else 0
     return vectors
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from models.release import Release
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
+from services.common.live_items import LiveItem, LiveItemTable
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
@@ -61,7 +63,8 @@ def train_from_log(
     """Imports the files' events into the event log, learns from all of the log, builds a release.
 
     The import is idempotent, so files may be given again, and users' histories from files are live
-    histories from then on. Events recorded live are in the log already.
+    histories from then on. Events recorded live are in the log already. Items that were upserted
+    live become the release's, and what was upserted of an item goes over what the files say.
 
     Args:
         data: what the files say, from `training.readers.read`.
@@ -76,7 +79,8 @@ def train_from_log(
         erased = ErasedUsers(engine).among
         log.import_frame(data.events)
         users = known_users(data.users, UserTable(engine).read_frame(), erased)
-        everything = assemble(log.read_frame(), data.items, users, data.skipped)
+        items = with_live_items(data.items, LiveItemTable(engine).changes_since(0))
+        everything = assemble(log.read_frame(), items, users, data.skipped)
         with show_progress() as progress:
             release = train(
                 everything,
@@ -92,3 +96,21 @@ def train_from_log(
     finally:
         engine.dispose()
     return release
+
+
+def with_live_items(items: pd.DataFrame, live: Sequence[LiveItem]) -> pd.DataFrame:
+    """Items (see `InteractionData`) with live ones; of an id that both hold, the live one stays."""
+    if not live:
+        return items
+    upserted = pd.DataFrame(
+        {
+            "item_id": pd.Series([item.item_id for item in live], dtype=object),
+            "title": pd.Series([item.title for item in live], dtype=object),
+            "genres": pd.Series([item.genres for item in live], dtype=object),
+            "year": np.array([item.year for item in live], dtype=np.int16),
+            "adult": np.array([item.adult for item in live], dtype=np.bool_),
+            "available": np.array([item.available for item in live], dtype=np.bool_),
+        }
+    )
+    both = pd.concat([items, upserted], ignore_index=True)
+    return both.drop_duplicates("item_id", keep="last", ignore_index=True)

@@ -177,9 +177,18 @@ def _read_movies(directory: Path) -> pd.DataFrame:
     return _item_table(frame, path)
 
 
+def read_items(path: Path) -> pd.DataFrame:
+    """Reads one file of items, in the layout of a general log; see `InteractionData.items`.
+
+    Raises:
+        DataError: it is missing or broken; one line names file, line, field and reason.
+    """
+    return _item_table(read_table(path, _ITEMS), path)
+
+
 def _read_items(directory: Path) -> pd.DataFrame:
     path = _find(directory, "items")
-    return empty_items() if path is None else _item_table(read_table(path, _ITEMS), path)
+    return empty_items() if path is None else read_items(path)
 
 
 def _item_table(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -21,6 +21,7 @@ _MODULES = {
     "similar": "similar",
     "event": "calls",
     "delete-user": "users",
+    "upsert-items": "upserts",
     "evaluate": "measure",
     "bench": "measure",
 }

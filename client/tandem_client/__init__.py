@@ -12,7 +12,7 @@ Answers are the messages of `tandem.recommender.v1`, typed by the generated stub
 from tandem.recommender.v1.recommender_pb2 import EventKind, Level
 from tandem_client.asynchronous import AsyncClient
 from tandem_client.connection import TandemError
-from tandem_client.requests import event, user
+from tandem_client.requests import event, item, user
 from tandem_client.synchronous import Client
 
-__all__ = ["AsyncClient", "Client", "EventKind", "Level", "TandemError", "event", "user"]
+__all__ = ["AsyncClient", "Client", "EventKind", "Level", "TandemError", "event", "item", "user"]

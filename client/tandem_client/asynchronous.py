@@ -89,6 +89,10 @@ class AsyncClient:
         request = pb.DeleteUserRequest(user_id=user_id)
         return await self._call(self._admin.DeleteUser, request, ERASE_TIMEOUT_SECONDS)
 
+    async def upsert_items(self, items: Iterable[pb.Item]) -> pb.UpsertItemsResponse:
+        """Adds items or changes them, durably; bad ones are named in the answer's `errors`."""
+        return await self._call(self._admin.UpsertItems, pb.UpsertItemsRequest(items=items))
+
     async def list_releases(self) -> pb.ListReleasesResponse:
         """All releases, newest first."""
         return await self._call(self._admin.ListReleases, pb.ListReleasesRequest())

@@ -84,6 +84,26 @@ def user(user_id: str, *, region: str = "", friends: Sequence[str] = ()) -> pb.U
     return pb.User(user_id=user_id, region=region, friends=friends)
 
 
+def item(
+    item_id: str,
+    *,
+    title: str = "",
+    genres: Sequence[str] = (),
+    year: int = 0,
+    adult: bool = False,
+    available: bool = True,
+) -> pb.Item:
+    """An item to upsert; it replaces all that was known of its id.
+
+    Args:
+        year: of release; 0 when unknown.
+        available: whether it may be shown.
+    """
+    return pb.Item(
+        item_id=item_id, title=title, genres=genres, year=year, adult=adult, available=available
+    )
+
+
 def recommend_request(user_id: str, count: int, options: RecommendOptions) -> pb.RecommendRequest:
     context = pb.Context(region=options.get("region", ""), device=options.get("device", ""))
     if "time" in options:

@@ -85,6 +85,10 @@ class Client:
         request = pb.DeleteUserRequest(user_id=user_id)
         return self._call(self._admin.DeleteUser, request, ERASE_TIMEOUT_SECONDS)
 
+    def upsert_items(self, items: Iterable[pb.Item]) -> pb.UpsertItemsResponse:
+        """Adds items or changes them, durably; bad ones are named in the answer's `errors`."""
+        return self._call(self._admin.UpsertItems, pb.UpsertItemsRequest(items=items))
+
     def list_releases(self) -> pb.ListReleasesResponse:
         """All releases, newest first."""
         return self._call(self._admin.ListReleases, pb.ListReleasesRequest())

@@ -24,7 +24,7 @@ def open_database(url: str) -> Engine:
         sqlalchemy.exc.OperationalError: the database cannot be opened.
     """
     # Imported for their tables. Here, because the modules import this one.
-    from services.common import erased, releases, stored  # noqa: F401
+    from services.common import erased, live_items, releases, slates, stored  # noqa: F401
     from services.features import (  # noqa: F401
         event_log,
         leases,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from models.trending import Trend
+from services.common.live_items import LiveItem
 from services.common.timestamps import unix_seconds
 from services.features.events import Event, FieldError
+from services.features.items import Upserted
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
 from services.features.trends import Trends
@@ -88,7 +90,7 @@ def encode_upsert_errors(errors: Sequence[tuple[int, FieldError]]) -> list[Upser
 
 def encode_erased(erased: Mapping[str, int]) -> features_pb2.DeleteUserResponse:
     return features_pb2.DeleteUserResponse(
-        events=erased["events"], stored_lists=erased["stored_lists"], slates=erased.get("slates", 0)
+        events=erased["events"], stored_lists=erased["stored_lists"], slates=erased["slates"]
     )
 
 
@@ -100,4 +102,26 @@ def encode_item(item: ItemMetadata) -> features_pb2.ItemFeatures:
         year=item.year,
         adult=item.adult,
         vector=item.vector,
+    )
+
+
+def decode_item(message: recommender_pb2.Item) -> LiveItem:
+    """The item as sent; one that does not say whether it is available is."""
+    return LiveItem(
+        item_id=message.item_id,
+        title=message.title,
+        genres=tuple(dict.fromkeys(message.genres)),
+        year=message.year,
+        adult=message.adult,
+        available=message.available if message.HasField("available") else True,
+    )
+
+
+def encode_upserted(upserted: Upserted) -> features_pb2.UpsertItemsResponse:
+    return features_pb2.UpsertItemsResponse(
+        accepted=upserted.accepted,
+        errors=[
+            recommender_pb2.UpsertError(index=index, field=error.field, reason=error.reason)
+            for index, error in upserted.errors
+        ],
     )

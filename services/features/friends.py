@@ -27,11 +27,14 @@ def friends_events(
     if not asked:
         return FriendsEvents(np.empty(0, np.int64), [], np.empty(0))
     bound = math.inf if as_of is None else as_of
-    parameters = tuple(chain.from_iterable((friend, bound) for friend in asked))
     # Written out for the driver: SQLAlchemy needs longer to put fifty SELECTs together than the
     # database to run them.
-    rows = db.exec_driver_sql(_statement(db.dialect.name, len(asked)), parameters).all()
-    rows = sorted(rows, key=lambda row: (row[0], -row[2]))
+    if db.dialect.name == "postgresql":
+        rows = db.exec_driver_sql(_LATERAL, (asked, bound)).all()
+    else:
+        parameters = tuple(chain.from_iterable((friend, bound) for friend in asked))
+        rows = db.exec_driver_sql(_union(len(asked)), parameters).all()
+    rows = sorted(rows, key=lambda row: (row[0], -row[2], -row[3]))
     return FriendsEvents(
         friends=np.array([row[0] for row in rows], dtype=np.int64),
         items=[row[1] for row in rows],
@@ -39,13 +42,24 @@ def friends_events(
     )
 
 
-@cache
-def _statement(dialect: str, friends: int) -> str:
-    """Reads each friend's events from the end of that friend's part of the index."""
-    mark = "%s" if dialect == "postgresql" else "?"
-    one = (
-        "SELECT * FROM (SELECT {friend}, item_id, timestamp FROM events "
-        f"WHERE user_id = {mark} AND timestamp <= {mark} AND kind NOT IN ({_NEGATIVE}) "
-        f"ORDER BY timestamp DESC, seq DESC LIMIT {EVENTS_A_FRIEND}) AS latest"
+def _latest(user: str, bound: str) -> str:
+    """Reads a friend's events from the end of that friend's part of the index."""
+    return (
+        "SELECT item_id, timestamp, seq FROM events "
+        f"WHERE user_id = {user} AND timestamp <= {bound} AND kind NOT IN ({_NEGATIVE}) "
+        f"ORDER BY timestamp DESC, seq DESC LIMIT {EVENTS_A_FRIEND}"
     )
-    return " UNION ALL ".join(one.format(friend=friend) for friend in range(friends))
+
+
+# PostgreSQL needs 10 ms to plan the union of fifty; SQLite has no LATERAL.
+_LATERAL = (
+    "SELECT friend.number, latest.item_id, latest.timestamp, latest.seq "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS friend(id, number) "
+    f"CROSS JOIN LATERAL ({_latest('friend.id', '%s')}) AS latest"
+)
+
+
+@cache
+def _union(friends: int) -> str:
+    one = f"SELECT {{number}}, latest.* FROM ({_latest('?', '?')}) AS latest"
+    return " UNION ALL ".join(one.format(number=number) for number in range(friends))

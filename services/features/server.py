@@ -8,11 +8,14 @@ from grpc import aio
 from services.common import stored
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, Unavailable
+from services.common.live_items import LiveItemTable
 from services.common.releases import ReleaseRegistry
+from services.common.slates import SlateLog, erase_slates
 from services.features.async_log import AsyncEventLog
 from services.features.codec import encode_trend
 from services.features.erasure import UserEraser
 from services.features.event_log import EventLog, erase_events
+from services.features.items import ItemRecorder
 from services.features.leases import Lease
 from services.features.offline import OfflineSessions
 from services.features.offline_parts import SessionParts
@@ -56,8 +59,10 @@ class FeaturesService:
                 "events": erase_events,
                 "users": erase_user,
                 "stored_lists": stored.delete_user,
+                "slates": erase_slates,
             },
-            outside=[self._erase_online, self._erase_offline],
+            # Slates once more: one that was answered just before may be written after.
+            outside=[self._erase_online, self._erase_offline, self._erase_slates],
         )
         lease = Lease(self._engine, "retention", LEASE_SECONDS)
         self._retention = Retention(self._log, self._publisher, lease, settings.retention_days)
@@ -72,6 +77,7 @@ class FeaturesService:
                 UserUpserts(self._log, UserTable(self._engine)),
                 self._eraser,
                 self._trend,
+                ItemRecorder(LiveItemTable(self._engine)),
             ),
             server,
         )
@@ -107,6 +113,9 @@ class FeaturesService:
             await self._offline.erase(user_id)
         except OSError as error:
             raise Unavailable(f"the offline store cannot be written: {error}") from error
+
+    async def _erase_slates(self, user_id: str) -> None:
+        await self._log.write(lambda: SlateLog(self._engine).erase(user_id))
 
     async def _prepare(self, release_id: str) -> None:
         try:

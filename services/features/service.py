@@ -7,15 +7,18 @@ from services.common.errors import InvalidArgument
 from services.common.interceptors import Context
 from services.features.codec import (
     decode_event,
+    decode_item,
     decode_user,
     encode_erased,
     encode_item,
     encode_recorded,
     encode_upsert_errors,
+    encode_upserted,
     encode_user,
 )
 from services.features.erasure import UserEraser
 from services.features.events import MAX_ID_LENGTH
+from services.features.items import ItemRecorder
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.store import FeatureStore
@@ -39,6 +42,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         upserts: UserUpserts,
         eraser: UserEraser,
         trend: LiveTrend[features_pb2.WeightedItems | None],
+        items: ItemRecorder,
     ) -> None:
         self._users = users
         self._recorder = recorder
@@ -47,6 +51,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         self._upserts = upserts
         self._eraser = eraser
         self._trend = trend
+        self._items = items
 
     async def GetUserFeatures(
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
@@ -66,7 +71,9 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         if not 0 < len(request.item_ids) <= MAX_ITEMS:
             raise InvalidArgument("item_ids", f"1 to {MAX_ITEMS:,} are allowed")
         await self._releases.prepare(request.release_id)
-        items = await self._store.read_items(request.release_id, list(request.item_ids))
+        item_ids = list(request.item_ids)
+        stored = await self._store.read_items(request.release_id, item_ids)
+        items = await self._items.laid_over(item_ids, stored)
         return features_pb2.GetItemFeaturesResponse(items=map(encode_item, items))
 
     async def RecordEvents(
@@ -75,6 +82,12 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         now = time.time()
         events = [decode_event(event, now) for event in request.events]
         return encode_recorded(await self._recorder.record(events))
+
+    async def UpsertItems(
+        self, request: features_pb2.UpsertItemsRequest, _context: Context
+    ) -> features_pb2.UpsertItemsResponse:
+        items = [decode_item(item) for item in request.items]
+        return encode_upserted(await self._items.upsert(items))
 
     async def UpsertUsers(
         self, request: features_pb2.UpsertUsersRequest, _context: Context

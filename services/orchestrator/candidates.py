@@ -11,6 +11,7 @@ from models.events import EventKind
 from models.history import UserHistory
 from models.release import Release
 from services.common.deadlines import Budget
+from services.orchestrator.catalogue import Catalogue
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -44,9 +45,11 @@ class KnownSession:
 
 @dataclass(frozen=True)
 class Query:
-    """One request, pinned to one release. Hydrators return a fuller copy.
+    """One request, pinned to one release, and to the live items of one moment. Hydrators return a
+    fuller copy.
 
     Attributes:
+        catalogue: all items there are for the request.
         time: the moment to recommend for, in Unix seconds.
         as_of: events later than this are not known, in Unix seconds; 0 when the moment is now, so
             that an event from a client whose clock is ahead counts at once.
@@ -61,7 +64,7 @@ class Query:
     user_id: str
     count: int
     time: float
-    release: Release
+    catalogue: Catalogue
     budget: Budget
     as_of: float = 0.0
     region: str = ""
@@ -73,13 +76,17 @@ class Query:
     explain: bool = False
     excluded_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
 
+    @property
+    def release(self) -> Release:
+        return self.catalogue.release
+
 
 @dataclass(frozen=True)
 class Candidates:
     """Columnar and immutable: one position an item.
 
     Attributes:
-        rows: (n,) int32 item rows of the query's release, distinct.
+        rows: (n,) int32 item rows of the query's catalogue, distinct.
         scores: (n,) float32, larger is better.
         found_by: (n,) int64 bit set over `source_names`: which sources found the item.
         columns: further arrays of length n, by name.
@@ -120,11 +127,40 @@ class Candidates:
             self.rows, self.scores, self.found_by, self.source_names, {**self.columns, **columns}
         )
 
+    def replaced(self, position: int, other: "Candidates", theirs: int) -> "Candidates":
+        """The same candidates, one of them replaced by one of others of the same sources."""
+
+        def put(own: NDArray[Any], their: NDArray[Any]) -> NDArray[Any]:
+            changed = own.copy()
+            changed[position] = their[theirs]
+            return changed
+
+        return Candidates(
+            put(self.rows, other.rows),
+            put(self.scores, other.scores),
+            put(self.found_by, other.found_by),
+            self.source_names,
+            {name: put(column, other.columns[name]) for name, column in self.columns.items()},
+        )
+
+    def also_found_by(self, name: str, position: int) -> "Candidates":
+        """The same candidates, with one more source that found the one at a position."""
+        bit = np.zeros(len(self), np.int64)
+        bit[position] = 1 << len(self.source_names)
+        names = (*self.source_names, name)
+        return Candidates(self.rows, self.scores, self.found_by | bit, names, self.columns)
+
     def sources_of(self, position: int) -> list[str]:
         """Names of the sources that found the candidate at a position."""
         bits = int(self.found_by[position])
         return [name for bit, name in enumerate(self.source_names) if bits >> bit & 1]
 
+
+EXPLORATION = "exploration"
+"""Name of the source of an item that exploration put where it is; it has others, too."""
+
+PROPENSITY = "propensity"
+"""Column of the chances with which exploration put items where they are; absent for all ones."""
 
 PREDICTION = "prediction"
 """Column of what the scores predict."""

@@ -150,6 +150,15 @@ class FeaturesClient:
         )
         return stored
 
+    async def upsert_items(
+        self, items: Sequence[recommender_pb2.Item], timeout: float
+    ) -> features_pb2.UpsertItemsResponse:
+        request = features_pb2.UpsertItemsRequest(items=items)
+        stored: features_pb2.UpsertItemsResponse = await _call(
+            self._stub.UpsertItems, request, timeout
+        )
+        return stored
+
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = features_pb2.PrepareReleaseRequest(release_id=release_id)
         await _call(self._stub.PrepareRelease, request, timeout)

@@ -21,7 +21,7 @@ class ExcludedIdsFilter:
 
 
 class UnavailableFilter:
-    """Drops items the release marks as not available."""
+    """Drops items that the release, or what was upserted since, marks as not available."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
         available: NDArray[np.bool_] = candidates.columns["available"]

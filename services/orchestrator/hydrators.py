@@ -57,9 +57,10 @@ class UserHydrator:
 def with_user(query: Query, known: UserFeatures) -> Query:
     """The query with model input and seen rows, from stored features and the request's own events.
 
-    Events on items that the release does not hold, and events after `as_of`, are left out.
+    Events on items that the release was trained without, and events after `as_of`, are left out;
+    seen is everything.
     """
-    row_of = query.release.items.row_of
+    items, row_of = query.catalogue.items, query.release.items.row_of
     newest = query.as_of or float("inf")
     events = [
         (timestamp, row_of[item_id], kind, value)
@@ -76,8 +77,8 @@ def with_user(query: Query, known: UserFeatures) -> Query:
     if own:
         events = sorted(events + own, key=lambda event: event[0])
     events = events[-HISTORY_LENGTH:]
-    seen = query.release.items.rows(list(known.seen_item_ids))
-    own_rows = query.release.items.rows([event.item_id for event in query.recent_events])
+    seen = items.rows(list(known.seen_item_ids))
+    own_rows = items.rows([event.item_id for event in query.recent_events])
     user = UserHistory(
         rows=np.array([row for _, row, _, _ in events], dtype=np.int32),
         kinds=np.array([kind for _, _, kind, _ in events], dtype=np.int8),
@@ -104,8 +105,8 @@ def with_user(query: Query, known: UserFeatures) -> Query:
 
 
 def _weighted(query: Query, found: WeightedItems) -> WeightedRows:
-    """Rows of those items that the release holds."""
-    row_of = query.release.items.row_of
+    """Rows of those items that the catalogue holds, live ones too."""
+    row_of = query.catalogue.items.row_of
     pairs = [
         (row_of[item_id], weight)
         for item_id, weight in zip(found.item_ids, found.weights, strict=True)
@@ -118,7 +119,7 @@ def _weighted(query: Query, found: WeightedItems) -> WeightedRows:
 
 
 class ItemHydrator:
-    """Adds what the release knows of each item: `available`."""
+    """Adds what is known of each item now: `available`."""
 
     def hydrate(self, query: Query, candidates: Candidates) -> Mapping[str, NDArray[Any]]:
-        return {"available": query.release.items.available[candidates.rows]}
+        return {"available": query.catalogue.items.available[candidates.rows]}

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.common.errors import DomainError
-from services.orchestrator.candidates import Candidates, Query, Rows, Scores, merge
+from services.orchestrator.candidates import (
+    EXPLORATION,
+    PROPENSITY,
+    Candidates,
+    Query,
+    Rows,
+    Scores,
+    merge,
+)
 
 STAGES = ("hydrate", "retrieve", "filter", "rank", "select")
 
@@ -87,6 +95,26 @@ class Selector(Protocol):
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A ranked candidate for one place of the slate, in the stead of the one there.
+
+    Attributes:
+        place: in the slate, from 0.
+        position: of the candidate, among the ranked ones.
+        propensity: probability, given the request, that this candidate is put in this place.
+    """
+
+    place: int
+    position: int
+    propensity: float
+
+
+class Explorer(Protocol):
+    def place(self, query: Query, ranked: Candidates, slate: Candidates) -> Placed | None:
+        """The candidate that this slate is explored with; mostly none."""
+
+
+@dataclass(frozen=True)
 class StageRecord:
     stage: str
     component: str
@@ -136,6 +164,7 @@ class Pipeline:
         filters: drop candidates, in sequence.
         scorers: replace scores, in sequence.
         selectors: choose and order, in sequence.
+        explorer: may put one more candidate in one place of the slate; None for none.
         max_candidates: most candidates that reach the scorers.
     """
 
@@ -147,6 +176,7 @@ class Pipeline:
     scorers: Sequence[Scorer]
     selectors: Sequence[Selector]
     max_candidates: int
+    explorer: Explorer | None = None
 
     async def run(self, query: Query) -> Slate:
         record = Record()
@@ -234,12 +264,29 @@ class Pipeline:
         return candidates.take(np.argsort(-sinking, kind="stable"))
 
     def _select(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+        ranked = candidates
         for selector in self.selectors:
             started = time.perf_counter()
             chosen = candidates.take(selector.select(query, candidates))
             _note(record, "select", selector, len(candidates), len(chosen), started)
             candidates = chosen
+        if self.explorer is None:
+            return candidates
+        started = time.perf_counter()
+        placed = self.explorer.place(query, ranked, candidates)
+        if placed is not None:
+            candidates = _explored(candidates, ranked, placed)
+        _note(record, "select", self.explorer, len(ranked), len(candidates), started)
         return candidates
+
+
+def _explored(slate: Candidates, ranked: Candidates, placed: Placed) -> Candidates:
+    """The slate with the candidate in its place."""
+    propensities = np.ones(len(slate))
+    propensities[placed.place] = placed.propensity
+    explored = slate.replaced(placed.place, ranked, placed.position)
+    explored = explored.also_found_by(EXPLORATION, placed.place)
+    return explored.with_columns({PROPENSITY: propensities})
 
 
 async def _timed(record: Record, stage: str, component: object, work: Awaitable[_T]) -> _T:

@@ -8,10 +8,14 @@ from typing import Protocol
 
 from models.release import Release, ReleaseError
 from services.common.errors import DomainError, FailedPrecondition, Unavailable
+from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRecord, ReleaseRegistry
+from services.orchestrator.catalogue import Catalogue, load_tower
 
 _RETRY_SECONDS = 0.5
 _ATTEMPT_SECONDS = 120.0
+_LIVE_SECONDS = 0.1
+"""How often it is checked whether live items changed; the check is one comparison."""
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +25,7 @@ class Preparable(Protocol):
 
 
 class ReleaseSwitch:
-    """Holds the release that new requests are pinned to.
+    """Holds the release that new requests are pinned to, with the live items laid over it.
 
     Args:
         registry: where releases are listed.
@@ -29,6 +33,7 @@ class ReleaseSwitch:
         services: told to prepare a release before it is activated.
         prepare_seconds: time they get.
         poll_seconds: how often the registry is checked for a switch made elsewhere.
+        live: items to lay over the release; None for none.
     """
 
     def __init__(
@@ -38,15 +43,18 @@ class ReleaseSwitch:
         services: Sequence[Preparable],
         prepare_seconds: float,
         poll_seconds: float,
+        live: LiveItems | None = None,
     ) -> None:
         self._registry = registry
         self._root = root
         self._services = services
         self._prepare_seconds = prepare_seconds
         self._poll_seconds = poll_seconds
-        self._current: Release | None = None
+        self._live = live
+        self._current: Catalogue | None = None
+        self._towerless: Release | None = None
         self._switching = asyncio.Lock()
-        self._follower: asyncio.Task[None] | None = None
+        self._followers: list[asyncio.Task[None]] = []
 
     def current(self) -> Release:
         """The release that serves.
@@ -54,9 +62,25 @@ class ReleaseSwitch:
         Raises:
             Unavailable: none does yet.
         """
+        return self.catalogue().release
+
+    def catalogue(self) -> Catalogue:
+        """The items that are served: the release's, and the live ones.
+
+        Raises:
+            Unavailable: no release serves yet.
+        """
         if self._current is None:
             raise Unavailable("no release is active yet")
         return self._current
+
+    async def lay_over(self) -> None:
+        """Lays the live items over the release again if they changed; works off the event loop."""
+        known = self._current
+        if known is None or self._live is None or known.live is self._live.current():
+            return
+        laid_over = await asyncio.to_thread(known.with_live, self._live.current())
+        self._replace(known, laid_over)
 
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""
@@ -69,12 +93,14 @@ class ReleaseSwitch:
         while self._current is None:
             await asyncio.sleep(self._poll_seconds)
             await self._follow_once()
-        self._follower = asyncio.create_task(self._follow())
+        self._followers = [asyncio.create_task(self._follow())]
+        if self._live is not None:
+            self._followers.append(asyncio.create_task(self._follow_live_items()))
 
     async def close(self) -> None:
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        for follower in self._followers:
+            follower.cancel()
+        await asyncio.gather(*self._followers, return_exceptions=True)
 
     async def activate(self, release_id: str) -> ReleaseRecord:
         """Prepares all services for a release, then switches to it.
@@ -86,10 +112,10 @@ class ReleaseSwitch:
         """
         async with self._switching:
             await asyncio.to_thread(self._registry.get, release_id)
-            release = await asyncio.to_thread(self._load, release_id)
+            catalogue = await asyncio.to_thread(self._load, release_id)
             await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
             record = await asyncio.to_thread(self._registry.activate, release_id)
-            self._current = release
+            self._current = catalogue
             log.info("activated", extra={"release_id": release_id})
             return record
 
@@ -134,14 +160,42 @@ class ReleaseSwitch:
 
     async def _follow_once(self) -> None:
         active = await asyncio.to_thread(self._registry.active)
-        if active is None or (self._current and active == self._current.release_id):
+        if active is None or (self._current and active == self._current.release.release_id):
             return
-        release = await asyncio.to_thread(self._load, active)
+        catalogue = await asyncio.to_thread(self._load, active)
         async with self._switching:
-            self._current = release
+            self._current = catalogue
         log.info("followed", extra={"release_id": active})
 
-    def _load(self, release_id: str) -> Release:
+    async def _follow_live_items(self) -> None:
+        while True:
+            await asyncio.sleep(_LIVE_SECONDS)
+            try:
+                await self.lay_over()
+                await self._add_tower()
+            except Exception:  # a task that ended would show withdrawn items for good
+                log.exception("live items not laid over")
+                await asyncio.sleep(self._poll_seconds)
+
+    async def _add_tower(self) -> None:
+        known = self._current
+        if known is None or known.release is self._towerless or not known.needs_tower():
+            return
+        release = known.release
+        try:
+            tower = await asyncio.to_thread(load_tower, release)
+        except ReleaseError as error:
+            self._towerless = release  # new items are shown, but count as like nothing
+            log.error("no vectors of new items", extra={"error": str(error)})
+            return
+        while (known := self._current) and known.release is release and known.needs_tower():
+            self._replace(known, await asyncio.to_thread(known.with_tower, tower))
+
+    def _replace(self, known: Catalogue, newer: Catalogue) -> None:
+        if self._current is known:  # else another release, or another change, was faster
+            self._current = newer
+
+    def _load(self, release_id: str) -> Catalogue:
         try:
             release = Release(self._root / release_id)
             release.verify()
@@ -149,5 +203,12 @@ class ReleaseSwitch:
             raise FailedPrecondition(str(error)) from None
         # Read now what requests read, so that none of them pays for it.
         _ = release.items.row_of, release.popular_rows, release.item_vectors, release.user_rows
-        _ = release.genre_vectors
-        return release
+        catalogue = Catalogue.of(release)
+        if self._live is None:
+            return catalogue
+        catalogue = catalogue.with_live(self._live.current())
+        try:
+            needed = catalogue.needs_tower()
+            return catalogue.with_tower(load_tower(release)) if needed else catalogue
+        except ReleaseError as error:
+            raise FailedPrecondition(str(error)) from None

@@ -8,12 +8,12 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from models.events import EventKind
-from models.release import Release
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
 from services.common.timestamps import unix_seconds
 from services.features.events import MAX_ID_LENGTH, MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
+from services.orchestrator.catalogue import Catalogue
 from tandem.recommender.v1 import recommender_pb2
 
 MAX_COUNT = 500
@@ -37,9 +37,9 @@ def check_count(value: int) -> int:
 
 
 def decode_recommend(
-    request: recommender_pb2.RecommendRequest, request_id: str, release: Release, budget: Budget
+    request: recommender_pb2.RecommendRequest, request_id: str, catalogue: Catalogue, budget: Budget
 ) -> Query:
-    """The query of a request, pinned to a release.
+    """The query of a request, pinned to a catalogue.
 
     Raises:
         InvalidArgument: a field is out of bounds.
@@ -54,13 +54,13 @@ def decode_recommend(
         count=check_count(request.count),
         time=as_of or now,
         as_of=as_of,
-        release=release,
+        catalogue=catalogue,
         budget=budget,
         region=_check_text("context.region", context.region),
         device=_check_text("context.device", context.device),
         recent_events=_recent_events(request.recent_events, request.user_id, as_of or now),
         explain=request.explain,
-        excluded_rows=np.unique(release.items.rows(excluded)),
+        excluded_rows=np.unique(catalogue.items.rows(excluded)),
     )
 
 

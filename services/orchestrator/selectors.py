@@ -1,7 +1,5 @@
 """Selectors: from ranked candidates to the slate."""
 
-import numpy as np
-
 from models.diversity import mmr, pool_size
 from services.orchestrator.candidates import Candidates, Query, Rows
 
@@ -14,5 +12,5 @@ class MmrSelector:
 
     def select(self, query: Query, candidates: Candidates) -> Rows:
         pool = candidates.rows[: pool_size(query.count)]
-        vectors = np.asarray(query.release.item_vectors[pool], dtype=np.float32)
+        vectors = query.catalogue.vectors(pool)
         return mmr(candidates.scores, vectors, self._weight, query.count)

@@ -1,13 +1,19 @@
 """The recommender, one list a stage, and the wiring of the orchestrator."""
 
+import asyncio
+
 from grpc import aio
 
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
+from services.common.live_items import LiveItemTable
+from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRegistry
+from services.common.slates import SlateLog
 from services.common.stored import StoredRecommendations
 from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
 from services.orchestrator.erasures import ErasureFollower
+from services.orchestrator.exploration import NewItemExplorer
 from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
 from services.orchestrator.hydrators import ItemHydrator, UserHydrator
 from services.orchestrator.pipeline import Pipeline
@@ -16,6 +22,7 @@ from services.orchestrator.scorers import RankingScorer
 from services.orchestrator.selectors import MmrSelector
 from services.orchestrator.service import AdminServicer, RecommenderServicer
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.sources import PopularSource, RetrievalSource, StoredSource
 from tandem.recommender.v1 import recommender_pb2_grpc
 
@@ -30,6 +37,8 @@ class OrchestratorService:
         self._engine = open_database(settings.database_url)
         self._stored = StoredRecommendations(self._engine)
         self._erased = ErasedUsers(self._engine)
+        self._live = LiveItems(LiveItemTable(self._engine))
+        self._slates = SlateWriter(SlateLog(self._engine), settings.slate_log_days)
 
     def register(self, server: aio.Server) -> None:
         settings = self._settings
@@ -46,6 +55,7 @@ class OrchestratorService:
             [self._features, self._retrieval, self._ranking],
             settings.prepare_seconds,
             settings.release_poll_seconds,
+            self._live,
         )
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
             RecommenderServicer(
@@ -56,12 +66,17 @@ class OrchestratorService:
                 self._retrieval,
                 settings.default_deadline_seconds,
                 self._erased.among,
+                self._slates,
             ),
             server,
         )
         recommender_pb2_grpc.add_AdminServiceServicer_to_server(
             AdminServicer(
-                self._switch, self._features, self._users.forget, settings.default_deadline_seconds
+                self._switch,
+                self._features,
+                self._live,
+                self._users.forget,
+                settings.default_deadline_seconds,
             ),
             server,
         )
@@ -77,15 +92,20 @@ class OrchestratorService:
             scorers=[RankingScorer(self._ranking)],
             selectors=[MmrSelector(settings.diversity_weight)],
             max_candidates=settings.candidates,
+            explorer=NewItemExplorer(settings.exploration_rate, settings.exploration_days),
         )
 
     async def start(self) -> None:
+        await asyncio.to_thread(self._live.start)
         await self._switch.start()
         self._erasures.start()
+        self._slates.start()
 
     async def close(self) -> None:
+        await self._slates.close()
         await self._switch.close()
         await self._erasures.close()
+        await asyncio.to_thread(self._live.close)
         for client in (self._features, self._retrieval, self._ranking):
             await client.close()
         self._engine.dispose()

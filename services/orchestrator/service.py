@@ -4,22 +4,25 @@ import asyncio
 from collections.abc import Callable, Set
 from typing import Any, TypeAlias
 
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from services.common.deadlines import Budget
 from services.common.erased import user_hash
 from services.common.errors import InvalidArgument
+from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
-from services.orchestrator.candidates import PART, PREDICTION, Query
+from services.orchestrator.candidates import PART, PREDICTION, PROPENSITY, Query
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.release_switch import ReleaseSwitch
-from services.orchestrator.requests import check_count, check_id, decode_recommend
+from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
 from services.orchestrator.similar_users import METHOD, Erased, check_method, similar_users
+from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
@@ -37,8 +40,10 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         retrieval: RetrievalClient,
         default_deadline: float,
         erased: Erased,
+        slates: SlateWriter | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._slates = slates
         self._switch = switch
         self._stored = stored
         self._features = features
@@ -50,24 +55,33 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         budget = Budget.current(self._default_deadline)
-        query = decode_recommend(request, request_id.get(), self._switch.current(), budget)
-        return _encode_slate(await self._pipeline.run(query), request.explain)
+        query = decode_recommend(request, request_id.get(), self._switch.catalogue(), budget)
+        slate = await self._pipeline.run(query)
+        if self._slates is not None:
+            self._slates.put(slate)
+        return _encode_slate(slate, request.explain)
 
     async def RecommendStored(
         self, request: pb.RecommendStoredRequest, context: Context
     ) -> pb.RecommendStoredResponse:
         user_id, count = check_id("user_id", request.user_id), check_count(request.count)
-        release = self._switch.current()
-        level, items = await asyncio.to_thread(stored_slate, self._stored, release, user_id, count)
+        catalogue = self._switch.catalogue()
+        level, items = await asyncio.to_thread(
+            stored_slate, self._stored, catalogue, user_id, count
+        )
         source = "stored" if level is Level.STORED else "popular"
         return pb.RecommendStoredResponse(
             items=[
                 pb.RecommendedItem(
-                    item_id=i.item_id, score=i.score, title=i.title, sources=[source]
+                    item_id=i.item_id,
+                    score=i.score,
+                    title=i.title,
+                    sources=[source],
+                    propensity=1.0,
                 )
                 for i in items
             ],
-            release_id=release.release_id,
+            release_id=catalogue.release.release_id,
             level=_level(level),
         )
 
@@ -75,16 +89,26 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         self, request: pb.SimilarItemsRequest, context: Context
     ) -> pb.SimilarItemsResponse:
         item_id, count = check_id("item_id", request.item_id), check_count(request.count)
-        release = self._switch.current()
+        catalogue = self._switch.catalogue()
+        items, release = catalogue.items, catalogue.release
         timeout = Budget.current(self._default_deadline).share(0.9)
+        hidden = int(len(items) - np.count_nonzero(items.available))
         found = await self._retrieval.similar_items(
-            release.release_id, item_id, count, request.method, request.missing, timeout
+            release.release_id,
+            item_id,
+            min(count + hidden, MAX_COUNT),
+            request.method,
+            request.missing,
+            timeout,
         )
-        ids, titles = release.items.ids[found.rows], release.items.titles[found.rows]
+        shown = np.flatnonzero(items.available[found.rows])[:count]
+        ids, titles = items.ids[found.rows[shown]], items.titles[found.rows[shown]]
         return pb.SimilarItemsResponse(
             items=[
                 pb.SimilarItem(item_id=item_id, score=score, title=title)
-                for item_id, score, title in zip(ids, found.scores.tolist(), titles, strict=True)
+                for item_id, score, title in zip(
+                    ids, found.scores[shown].tolist(), titles, strict=True
+                )
             ],
             release_id=release.release_id,
             method=found.method,
@@ -123,7 +147,8 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
 
     Args:
         switch: which release serves.
-        features: keeps users.
+        features: keeps users and items.
+        live: this process's view of live items.
         forget: drops what this process remembers of users, by the hashes of their ids.
         default_deadline: seconds a call without a deadline may take.
     """
@@ -132,13 +157,25 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
         self,
         switch: ReleaseSwitch,
         features: FeaturesClient,
+        live: LiveItems,
         forget: Callable[[Set[str]], None],
         default_deadline: float,
     ) -> None:
         self._switch = switch
         self._features = features
+        self._live = live
         self._forget = forget
         self._default_deadline = default_deadline
+
+    async def UpsertItems(
+        self, request: pb.UpsertItemsRequest, context: Context
+    ) -> pb.UpsertItemsResponse:
+        timeout = Budget.current(self._default_deadline).share(0.9)
+        stored = await self._features.upsert_items(request.items, timeout)
+        # Others poll for changes; here they count from the next request on.
+        await asyncio.to_thread(self._live.refresh)
+        await self._switch.lay_over()
+        return pb.UpsertItemsResponse(accepted=stored.accepted, errors=stored.errors)
 
     async def UpsertUsers(
         self, request: pb.UpsertUsersRequest, context: Context
@@ -177,8 +214,9 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
 
 
 def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
-    items, chosen, record = slate.query.release.items, slate.chosen, slate.record
+    items, chosen, record = slate.query.catalogue.items, slate.chosen, slate.record
     scores = chosen.columns.get(PREDICTION, chosen.scores)
+    propensities = chosen.columns.get(PROPENSITY, np.ones(len(chosen)))
     parts = {
         name.removeprefix(PART): column
         for name, column in chosen.columns.items()
@@ -192,6 +230,7 @@ def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
                 title=items.titles[row],
                 sources=chosen.sources_of(position),
                 parts={name: values[position] for name, values in parts.items()},
+                propensity=propensities[position],
             )
             for position, (row, score) in enumerate(
                 zip(chosen.rows.tolist(), scores.tolist(), strict=True)

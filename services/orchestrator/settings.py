@@ -36,3 +36,12 @@ class OrchestratorSettings(ServiceSettings):
 
     known_users: int = Field(default=10_000, ge=0)
     """Users whose last known features are kept for when the features service is down."""
+
+    exploration_rate: float = Field(default=0.1, ge=0, le=1)
+    """Chance that a slate gives one place to a new item; 0 turns exploration off."""
+
+    exploration_days: float = Field(default=7.0, ge=0)
+    """How long after its first upsert an item counts as new."""
+
+    slate_log_days: float = Field(default=30.0, ge=0)
+    """How long served slates are kept in the log; 0 turns the log off."""

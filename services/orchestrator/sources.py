@@ -50,7 +50,7 @@ class StoredSource:
         if found is None:
             return Found(Candidates.none())
         item_ids, scores = found
-        row_of = query.release.items.row_of
+        row_of = query.catalogue.items.row_of
         known = [
             (row_of[i], score) for i, score in zip(item_ids, scores, strict=True) if i in row_of
         ]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from models.release import Release
 from services.common.stored import StoredRecommendations
+from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.pipeline import Level
 
 
@@ -15,10 +15,10 @@ class StoredItem:
 
 
 def stored_slate(
-    stored: StoredRecommendations, release: Release, user_id: str, count: int
+    stored: StoredRecommendations, catalogue: Catalogue, user_id: str, count: int
 ) -> tuple[Level, list[StoredItem]]:
     """Up to `count` available items, best first, and the level they stand for. Blocks."""
-    items = release.items
+    items, release = catalogue.items, catalogue.release
     found = stored.read(release.release_id, user_id)
     if found is None:
         level = Level.POPULAR

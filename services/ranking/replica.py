@@ -9,9 +9,12 @@ import torch
 from models.final_score import release_scorer
 from models.release import ReleaseError
 from services.common.database import open_database
+from services.common.live_items import LiveItemTable
+from services.common.live_view import LiveItems
 from services.common.release_cache import ReleaseCache
 from services.common.releases import ReleaseRegistry
 from services.common.telemetry import configure_logging
+from services.ranking.live import LiveScorers
 from services.ranking.scoring import LoadedRelease, load_release
 from services.ranking.service import RankingServicer
 from services.ranking.settings import RankingSettings
@@ -34,17 +37,18 @@ class Replica:
         # One request uses one core; other cores are for other replicas.
         torch.set_num_threads(1)
         self._settings = settings
-        self.releases = ReleaseCache(self._load, settings.loaded_releases)
-        self.servicer = RankingServicer(self.releases)
-        self._load_active_release()
+        engine = open_database(settings.database_url)
+        self._items = LiveItems(LiveItemTable(engine))
+        live = LiveScorers(self._items)
+        self.releases = ReleaseCache(self._load, settings.loaded_releases, on_drop=live.forget)
+        self.servicer = RankingServicer(self.releases, live)
+        self._load_active_release(ReleaseRegistry(engine).active())
+        self._items.start()
 
     def _load(self, release_id: str) -> LoadedRelease:
         return load_release(self._settings.release_root / release_id, release_scorer)
 
-    def _load_active_release(self) -> None:
-        engine = open_database(self._settings.database_url)
-        active = ReleaseRegistry(engine).active()
-        engine.dispose()
+    def _load_active_release(self, active: str | None) -> None:
         if active is None:
             return
         try:

@@ -57,15 +57,19 @@ class LoadedRelease:
 
     Attributes:
         release_id: its id.
-        n_items: items it knows; rows are below this.
+        n_items: items it was trained with; rows of histories are below this.
         n_factors: length of its matrix-factorization vectors.
         scorer: its model.
+        release: its folder, for what else scorers of it need.
+        n_live: live items that it can score, too, in the rows after `n_items`.
     """
 
     release_id: str
     n_items: int
     n_factors: int
     scorer: Scorer
+    release: Release | None = None
+    n_live: int = 0
 
     def score(self, user: UserHistory, rows: Rows) -> Scored:
         """Scores candidates for one user.
@@ -83,7 +87,7 @@ class LoadedRelease:
         """
         if not 1 <= len(rows) <= MAX_CANDIDATES:
             raise InvalidArgument("item_rows", f"{len(rows)} of them; 1 to {MAX_CANDIDATES} wanted")
-        self._check_rows("item_rows", rows)
+        self._check_rows("item_rows", rows, self.n_items + self.n_live)
         self._check_user(user)
         parts = self.scorer.parts(user, rows.astype(np.int32))
         scores: Scores = parts.sum(axis=0)
@@ -94,15 +98,17 @@ class LoadedRelease:
             scores, self.scorer.predict(scores), dict(zip(self.scorer.names, parts, strict=True))
         )
 
-    def _check_rows(self, field: str, rows: NDArray[np.integer]) -> None:
-        if len(rows) and not (rows.min() >= 0 and rows.max() < self.n_items):
-            outside = rows[(rows < 0) | (rows >= self.n_items)][0]
+    def _check_rows(self, field: str, rows: NDArray[np.integer], end: int) -> None:
+        if len(rows) and not (rows.min() >= 0 and rows.max() < end):
+            outside = rows[(rows < 0) | (rows >= end)][0]
+            live = f" and {self.n_live} live ones" if self.n_live else ""
             raise InvalidArgument(
-                field, f"row {outside} in release {self.release_id}, which has {self.n_items} items"
+                field,
+                f"row {outside} in release {self.release_id}, which has {self.n_items} items{live}",
             )
 
     def _check_user(self, user: UserHistory) -> None:
-        self._check_rows("user.history_rows", user.rows)
+        self._check_rows("user.history_rows", user.rows, self.n_items)
         for field, values in (
             ("user.history_ages", user.ages),
             ("user.history_values", user.values),
@@ -138,6 +144,7 @@ def load_release(path: Path, open_model: Callable[[Release], Scorer]) -> LoadedR
         n_items=len(release.item_vectors),
         n_factors=release.item_factors.shape[1],
         scorer=open_model(release),
+        release=release,
     )
     loaded.score(_stranger(), np.zeros(1, dtype=np.int64))
     return loaded

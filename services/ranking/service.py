@@ -10,6 +10,7 @@ from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
 from services.common.release_cache import ReleaseCache
+from services.ranking.live import LiveScorers
 from services.ranking.scoring import LoadedRelease
 from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
@@ -20,8 +21,11 @@ _KINDS = frozenset(int(kind) for kind in EventKind)
 class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     """Serves `tandem.ranking.v1.RankingService`, on Ray Serve or on any other gRPC server."""
 
-    def __init__(self, releases: ReleaseCache[LoadedRelease]) -> None:
+    def __init__(
+        self, releases: ReleaseCache[LoadedRelease], live: LiveScorers | None = None
+    ) -> None:
         self._releases = releases
+        self._live = live
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="scorer")
 
     async def Rank(
@@ -29,6 +33,8 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     ) -> ranking_pb2.RankResponse:
         release = await self._releases.get(request.release_id)
         rows = np.array(request.item_rows, dtype=np.int64)
+        if self._live is not None:
+            release = await self._live.extended(release, rows)
         # In a thread, so that the calls that wait are counted: Ray Serve scales and sheds by them.
         loop = asyncio.get_running_loop()
         scored = await loop.run_in_executor(

@@ -1,6 +1,7 @@
 """Requests to queries, with every field checked; answers to responses."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
 from services.retrieval.loaded import LoadedRelease
-from services.retrieval.query import Query
+from services.retrieval.query import NewItems, Query
 from services.retrieval.retriever import Retrieved
 from services.retrieval.vectors import Space
 from tandem.model.v1 import model_pb2
@@ -19,6 +20,8 @@ from tandem.retrieval.v1 import retrieval_pb2 as pb
 MOST_CANDIDATES = 5_000
 MOST_NEIGHBOURS = 500
 
+_AROUND = ("friends", "trend", "trend_here")  # rows of items, live ones too, in a user's message
+
 
 def check_count(count: int, most: int) -> None:
     """Raises `InvalidArgument` unless 1 <= count <= most."""
@@ -26,27 +29,38 @@ def check_count(count: int, most: int) -> None:
         raise InvalidArgument("count", f"{count} is not within 1 to {most}")
 
 
-def decode_query(request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: float) -> Query:
+def decode_query(
+    request: pb.RetrieveRequest, loaded: LoadedRelease, seconds: float, new: NewItems | None = None
+) -> Query:
     """The query of a request.
 
     Args:
         request: what came in.
         loaded: the release it names.
         seconds: time a source has.
+        new: items that came after the release; None for none.
 
     Raises:
         InvalidArgument: a field is out of range; the text begins with its name.
     """
-    excluded = np.zeros(len(loaded), dtype=np.bool_)
-    excluded[_rows("exclude_rows", request.exclude_rows, len(loaded))] = True
+    new = new or NewItems()
+    excluded = np.zeros(len(loaded) + len(new), dtype=np.bool_)
+    excluded[_rows("exclude_rows", request.exclude_rows, len(excluded))] = True
     return Query(
         loaded=loaded,
-        user=_user(request.user, loaded),
+        user=_user(request.user, loaded, len(excluded)),
         count=request.count,
         excluded=excluded,
         excluded_count=int(excluded.sum()),
         seconds=seconds,
+        new=new,
     )
+
+
+def largest_row(request: pb.RetrieveRequest) -> int:
+    """The largest row that a request names outside the history; -1 without any."""
+    around = (getattr(request.user, name).rows for name in _AROUND)
+    return max(chain(request.exclude_rows, *around), default=-1)
 
 
 def encode_retrieved(release_id: str, answer: Retrieved) -> pb.RetrieveResponse:
@@ -69,8 +83,13 @@ def encode_retrieved(release_id: str, answer: Retrieved) -> pb.RetrieveResponse:
     )
 
 
-def _user(message: model_pb2.UserInput, loaded: LoadedRelease) -> UserHistory:
+def _user(message: model_pb2.UserInput, loaded: LoadedRelease, items: int) -> UserHistory:
     _rows("user.history_rows", message.history_rows, len(loaded))
+    for name in _AROUND:
+        around = getattr(message, name)
+        _rows(f"user.{name}.rows", around.rows, items)
+        if not np.isfinite(around.weights).all():
+            raise InvalidArgument(f"user.{name}.weights", "not all are finite")
     if any(not 1 <= kind <= max(EventKind) for kind in message.history_kinds):
         raise InvalidArgument("user.history_kinds", f"not all are within 1 to {max(EventKind)}")
     try:

@@ -1,6 +1,6 @@
 """One request as the candidate sources see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -48,6 +48,26 @@ class Searched(Protocol):
     def __len__(self) -> int: ...
 
 
+def _none() -> NDArray[np.float32]:
+    return np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """Items that came after the release; an item's row is its place here plus the release's items.
+
+    Attributes:
+        vectors: (m, d) float32 in tower space.
+        shown: (m,) bool, whether it may be found: available, and not among the release's items.
+    """
+
+    vectors: NDArray[np.float32] = field(default_factory=_none)
+    shown: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
 @dataclass(frozen=True)
 class Query:
     """What every source is given.
@@ -56,9 +76,10 @@ class Query:
         loaded: the release that all must use.
         user: the user now.
         count: candidates wanted from each source.
-        excluded: (n,) bool, items that no source may return.
+        excluded: (n + m,) bool, items that no source may return.
         excluded_count: how many of them there are.
         seconds: time a source has.
+        new: the m items that came after the release.
     """
 
     loaded: Searched
@@ -67,6 +88,7 @@ class Query:
     excluded: NDArray[np.bool_]
     excluded_count: int
     seconds: float
+    new: NewItems = field(default_factory=NewItems)
 
     def liked_rows(self, most: int) -> NDArray[np.int32]:
         """(h,) rows of the last events that count as taste, newest first."""

@@ -7,6 +7,7 @@ from grpc import aio
 from services.common.deadlines import Budget
 from services.common.errors import NotFound
 from services.common.release_cache import ReleaseCache
+from services.retrieval.live import LiveVectors
 from services.retrieval.loaded import LoadedRelease
 from services.retrieval.messages import (
     MOST_CANDIDATES,
@@ -14,6 +15,7 @@ from services.retrieval.messages import (
     check_count,
     decode_query,
     encode_retrieved,
+    largest_row,
 )
 from services.retrieval.retriever import Retriever
 from services.retrieval.settings import RetrievalSettings
@@ -34,17 +36,20 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         index: VectorIndex,
         retriever: Retriever,
         settings: RetrievalSettings,
+        live: LiveVectors,
     ) -> None:
         self._releases = releases
         self._index = index
         self._retriever = retriever
         self._settings = settings
+        self._live = live
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:
         check_count(request.count, MOST_CANDIDATES)
         sources = self._retriever.select(request.sources)
         loaded = await self._releases.get(request.release_id)
-        query = decode_query(request, loaded, self._source_seconds())
+        new = await self._live.of(loaded, largest_row(request))
+        query = decode_query(request, loaded, self._source_seconds(), new)
         return encode_retrieved(request.release_id, await self._retriever.retrieve(query, sources))
 
     async def SimilarItems(

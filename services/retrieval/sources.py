@@ -150,6 +150,25 @@ class PopularSource:
         return query.allowed(Found(rows, (1.0 - places).astype(np.float32)))
 
 
+class NewItemsSource:
+    """What came after the release, nearest to the user tower's vector first, all of it compared.
+
+    The item tower makes vectors of such items from their metadata, so they meet users in the same
+    space as all others. Of equal ones, as they are for a user without history, the newest is first.
+    """
+
+    name = "new_items"
+
+    async def fetch(self, query: Query) -> Found:
+        new, first = query.new, len(query.loaded)
+        places = np.flatnonzero(new.shown & ~query.excluded[first:]) if len(new) else np.empty(0)
+        if not len(places):
+            return Found.nothing()
+        scores = new.vectors[places] @ query.loaded.tower.user_vector(query.user)
+        best = np.lexsort((-places, -scores))[: query.count]
+        return Found((first + places[best]).astype(np.int32), scores[best])
+
+
 async def _nearest(
     index: VectorIndex, space: Space, vector: NDArray[np.float32], query: Query
 ) -> Found:

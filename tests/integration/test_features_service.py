@@ -365,3 +365,33 @@ async def test_what_was_acknowledged_before_a_kill_is_answered_after_it(
             assert user.session == message_of(Session.of(in_log))
             second.terminate()
             assert second.wait(timeout=SECONDS) == 0
+
+
+async def test_upserted_items_are_known_at_once_and_bad_ones_named(
+    make_settings: MakeSettings, make_release: MakeRelease
+) -> None:
+    release = make_release(n_items=20)
+    async with serving(make_settings()) as channel:
+        request = features_pb2.UpsertItemsRequest(
+            items=[
+                recommender_pb2.Item(item_id="new", title="New", genres=["War"], year=2026),
+                recommender_pb2.Item(item_id="", title="nobody's"),
+                recommender_pb2.Item(item_id="i3", title="Renamed", adult=True),
+            ]
+        )
+        answer = await Stub(channel).UpsertItems(request, timeout=SECONDS)
+        assert answer.accepted == 2
+        assert [(error.index, error.field) for error in answer.errors] == [(1, "item_id")]
+        asked = features_pb2.GetItemFeaturesRequest(
+            release_id=release.release_id, item_ids=["new", "i3", "i4", "nobody"]
+        )
+        items = (await Stub(channel).GetItemFeatures(asked, timeout=SECONDS)).items
+        assert [(i.item_id, i.title, i.adult, len(i.vector)) for i in items] == [
+            ("new", "New", False, 0),
+            ("i3", "Renamed", True, 8),
+            ("i4", "Title 4", False, 8),
+        ]
+        code, text = await refusal(
+            Stub(channel).UpsertItems(features_pb2.UpsertItemsRequest(), timeout=SECONDS)
+        )
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and text.startswith("items: ")

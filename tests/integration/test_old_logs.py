@@ -13,6 +13,7 @@ from models.release import Release
 from models.scorer import TowerScorer
 from services.common.deadlines import Budget
 from services.orchestrator.candidates import Query
+from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import UserFeatures
 from services.orchestrator.hydrators import with_user
 from training.config import TowerConfig, TrainingConfig
@@ -63,7 +64,7 @@ class Served:
             count=TOP,
             time=as_of or now,
             as_of=as_of,
-            release=self.release,
+            catalogue=Catalogue.of(self.release),
             budget=Budget.of(5),
         )
         query = with_user(query, self._features(user_id))

@@ -16,6 +16,7 @@ from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.channels import open_channel
 from services.common.database import open_database
+from services.common.live_items import LiveItem, LiveItemTable
 from services.common.model_input import decode_user
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
@@ -245,3 +246,23 @@ async def test_neighbours_of_an_unknown_item_are_not_found(
             timeout=DEADLINE,
         )
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_upserted_item_is_found_at_once_when_a_row_of_it_is_named(
+    stub: "RetrievalServiceAsyncStub", release: Release, settings: RetrievalSettings
+) -> None:
+    await prepare(stub, release)
+    engine = open_database(settings.database_url)
+    LiveItemTable(engine).upsert(
+        [LiveItem("new-a", genres=("Drama",)), LiveItem("item-5"), LiveItem("new-b")]
+    )
+    engine.dispose()
+    answer = await stub.Retrieve(request(release, exclude_rows=[ITEMS + 2]), timeout=DEADLINE)
+    live = [row for row in answer.item_rows if row >= ITEMS]
+    assert live == [ITEMS]  # item-5 keeps its row in the release, new-b is excluded
+    (report,) = [each for each in answer.sources if each.name == "new_items"]
+    assert [answer.item_rows[at] for at in report.positions] == [ITEMS]
+    with pytest.raises(grpc.RpcError) as refused:
+        await stub.Retrieve(request(release, exclude_rows=[ITEMS + 3]), timeout=DEADLINE)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (refused.value.details() or "").startswith("exclude_rows: ")

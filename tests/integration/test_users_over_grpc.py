@@ -13,6 +13,8 @@ from redis import Redis
 from services.common.database import open_database
 from services.common.errors import InvalidArgument
 from services.common.interceptors import standard_interceptors
+from services.common.live_items import LiveItemTable
+from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
 from services.features.server import FeaturesService
@@ -48,10 +50,11 @@ async def public(settings: FeaturesSettings) -> AsyncIterator[Public]:
     engine = open_database(settings.database_url)
     features = FeaturesClient([f"127.0.0.1:{features_server.port}"])
     switch = ReleaseSwitch(ReleaseRegistry(engine), settings.release_root, [features], 5.0, 60.0)
+    live = LiveItems(LiveItemTable(engine))
     forgotten: set[str] = set()
     server = aio.server(interceptors=standard_interceptors(64, SECONDS))
     recommender_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminServicer(switch, features, forgotten.update, SECONDS), server
+        AdminServicer(switch, features, live, forgotten.update, SECONDS), server
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

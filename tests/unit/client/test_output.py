@@ -6,7 +6,15 @@ def test_zero_and_empty_fields_are_printed_and_unset_messages_are_null() -> None
     plain = message_dict(pb.RecommendResponse(items=[pb.RecommendedItem(item_id="i")]))
     assert plain == {
         "items": [
-            {"item_id": "i", "score": 0.0, "title": "", "sources": [], "reasons": [], "parts": {}}
+            {
+                "item_id": "i",
+                "score": 0.0,
+                "title": "",
+                "sources": [],
+                "reasons": [],
+                "parts": {},
+                "propensity": 0.0,
+            }
         ],
         "release_id": "",
         "level": "LEVEL_UNSPECIFIED",

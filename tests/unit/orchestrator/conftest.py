@@ -18,6 +18,7 @@ from models.release import (
 )
 from services.common.deadlines import Budget
 from services.orchestrator.candidates import Query
+from services.orchestrator.catalogue import Catalogue
 
 N_ITEMS = 40
 
@@ -67,7 +68,7 @@ def query(release: Release) -> Callable[..., Query]:
             "user_id": "a",
             "count": 10,
             "time": 1e9,
-            "release": release,
+            "catalogue": Catalogue.of(release),
             "budget": Budget.of(5),
         }
         return Query(**{**known, **changes})  # type: ignore[arg-type]

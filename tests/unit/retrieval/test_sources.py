@@ -1,16 +1,21 @@
 """What each candidate source finds, over the exact index."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.events import EventKind
 from models.history import Surroundings, WeightedRows
+from models.scorer import TwoTowerScorer
 from services.common.errors import Unavailable
+from services.retrieval.query import NewItems, Query
 from services.retrieval.server import candidate_sources
 from services.retrieval.sources import (
     FriendsSource,
     ItemToItemSource,
     MfAnnSource,
+    NewItemsSource,
     PopularSource,
     Source,
     TowerAnnSource,
@@ -159,3 +164,43 @@ async def test_friends_find_what_they_lately_liked_most_first(world: World) -> N
 async def test_without_friends_or_a_trend_their_sources_find_nothing(world: World) -> None:
     for source in (TrendingSource(), FriendsSource()):
         assert len(await source.fetch(world.query([1]))) == 0
+
+
+def with_new(query: Query, shown: list[bool], excluded: list[int] | None = None) -> Query:
+    """The query with as many new items, all drama, two of one year; rows from 50 on."""
+    n = len(query.loaded)
+    towers = query.loaded.tower
+    assert isinstance(towers, TwoTowerScorer)
+    years = np.array([1990, 2000, 2000, 2010][: len(shown)], np.int16)
+    vectors = towers.new_item_vectors([("Drama",)] * len(shown), years)
+    mask = np.concatenate([query.excluded, np.isin(np.arange(n, n + len(shown)), excluded or [])])
+    new = NewItems(vectors, np.array(shown))
+    return replace(query, new=new, excluded=mask, excluded_count=int(mask.sum()))
+
+
+async def test_new_items_come_by_the_towers_inner_product(world: World) -> None:
+    query = with_new(world.query([3, 7], count=3), [True] * 4)
+    found = await NewItemsSource().fetch(query)
+    vector = world.loaded.tower.user_vector(query.user)
+    best = exact_search(query.new.vectors, vector, 4)
+    np.testing.assert_allclose(found.scores, best.scores[:3])
+    assert set(found.rows.tolist()) <= set(range(50, 54)) and len(found) == 3
+    at = found.rows.tolist()
+    assert 51 not in at or 52 not in at or at.index(52) < at.index(51)  # of equals, the newest
+
+
+async def test_a_user_without_history_gets_the_newest_first(world: World) -> None:
+    found = await NewItemsSource().fetch(with_new(world.query(), [True] * 4))
+    assert found.rows.tolist() == [53, 52, 51, 50]
+
+
+async def test_hidden_and_excluded_new_items_are_not_found(world: World) -> None:
+    query = with_new(world.query([3]), [True, False, True, True], excluded=[53])
+    assert set((await NewItemsSource().fetch(query)).rows.tolist()) == {50, 52}
+    assert len(await NewItemsSource().fetch(world.query([3]))) == 0
+
+
+async def test_other_sources_take_exclusions_of_new_items(world: World, index: ExactIndex) -> None:
+    query = with_new(world.query([3], count=8), [True] * 4, excluded=[50, 51, 52, 53])
+    for source in candidate_sources(index):
+        assert (await source.fetch(query)).rows.max(initial=0) < 50

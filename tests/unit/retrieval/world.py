@@ -72,6 +72,7 @@ def write_release(root: Path, items: int, seed: int = 0) -> Release:
     rng = np.random.default_rng(seed)
     schema, encoder = FeatureSchema(), MetadataEncoder(("Drama",))
     model = TwoTower(TowerShape(items, encoder.width, dimensions=16, hidden=8), schema).eval()
+    model.item.metadata_to_target.normal_()
     genres: list[tuple[str, ...]] = [("Drama",)] * items
     years = np.full(items, 1999, dtype=np.int16)
     rows = np.arange(items)[:, np.newaxis]

@@ -1,0 +1,104 @@
+"""Takes items in: checked, then stored in the table that all services follow."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.common.errors import InvalidArgument, Unavailable
+from services.common.live_items import LiveItem, LiveItemTable
+from services.features.events import FieldError, check_id
+from services.features.release_rows import ItemMetadata
+
+MAX_UPSERTS = 1_000
+MAX_TITLE_LENGTH = 1_000
+MAX_GENRES = 64
+MAX_GENRE_LENGTH = 128
+MAX_YEAR = 9_999
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What became of a request: how many were stored, and the others by position and reason."""
+
+    accepted: int
+    errors: list[tuple[int, FieldError]]
+
+
+class ItemRecorder:
+    """Stores items, and lays what is stored over what a release says."""
+
+    def __init__(self, table: LiveItemTable) -> None:
+        self._table = table
+
+    async def upsert(self, items: Sequence[LiveItem]) -> Upserted:
+        """Stores the good items; they are durable when this returns.
+
+        Raises:
+            InvalidArgument: no items, more than `MAX_UPSERTS`, or not one that is valid.
+            FailedPrecondition: the table is full.
+            Unavailable: the database is down; items may or may not have been stored.
+        """
+        if not 0 < len(items) <= MAX_UPSERTS:
+            raise InvalidArgument("items", f"1 to {MAX_UPSERTS:,} are allowed, not {len(items):,}")
+        faults = [(index, fault) for index, item in enumerate(items) if (fault := validate(item))]
+        if len(faults) == len(items):
+            raise InvalidArgument(f"items[0].{faults[0][1].field}", faults[0][1].reason)
+        bad = {index for index, _ in faults}
+        good = [item for index, item in enumerate(items) if index not in bad]
+        try:
+            await asyncio.to_thread(self._table.upsert, good)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise Unavailable("the database does not answer") from error
+        return Upserted(len(good), faults)
+
+    async def laid_over(
+        self, item_ids: Sequence[str], stored: Sequence[ItemMetadata]
+    ) -> list[ItemMetadata]:
+        """Metadata of items in the order asked for, the upserted one before the release's.
+
+        An item that only the table knows has no vector.
+        """
+        by_id = {item.item_id: item for item in stored}
+        try:
+            live = await asyncio.to_thread(self._table.read, item_ids)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise Unavailable("the database does not answer") from error
+        for item_id, item in live.items():
+            vector = by_id[item_id].vector if item_id in by_id else ()
+            by_id[item_id] = ItemMetadata(
+                item_id, item.title, item.genres, item.year, item.adult, vector
+            )
+        return [by_id[item_id] for item_id in item_ids if item_id in by_id]
+
+
+def validate(item: LiveItem) -> FieldError | None:
+    """The first rule that an item breaks, in the order of the message's fields."""
+    return (
+        check_id("item_id", item.item_id)
+        or _check_length("title", item.title, MAX_TITLE_LENGTH)
+        or _check_genres(item.genres)
+        or _check_year(item.year)
+    )
+
+
+def _check_length(field: str, value: str, longest: int) -> FieldError | None:
+    if len(value) > longest:
+        return FieldError(field, f"has {len(value)} characters, at most {longest} are allowed")
+    return FieldError(field, "has a null character") if "\0" in value else None
+
+
+def _check_genres(genres: Sequence[str]) -> FieldError | None:
+    if len(genres) > MAX_GENRES:
+        return FieldError("genres", f"holds {len(genres)}, at most {MAX_GENRES} are allowed")
+    if "" in genres:
+        return FieldError("genres", "holds an empty one")
+    return next(filter(None, (_check_length("genres", g, MAX_GENRE_LENGTH) for g in genres)), None)
+
+
+def _check_year(year: int) -> FieldError | None:
+    if 0 <= year <= MAX_YEAR:
+        return None
+    return FieldError("year", f"must be between 0 and {MAX_YEAR}, is {year}")

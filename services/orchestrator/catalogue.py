@@ -1,0 +1,132 @@
+"""All items there are for a request: a release's, with what was upserted since laid over them."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.release import Items, Release
+from services.common.live_items import LiveItem
+
+if TYPE_CHECKING:
+    from models.new_items import NewItemVectors
+
+
+@dataclass(frozen=True)
+class _LaidOver(Items):
+    """Items of which some rows stand for no item: those of live items that the release holds."""
+
+    known: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        return self.known
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A release and the live items of one moment. Immutable; requests are pinned to one.
+
+    A live item that the release does not hold has a row after the release's, by its number; one
+    that it holds keeps its row and changes what is known of it. A release without live items is
+    its own arrays.
+
+    Attributes:
+        release: the release.
+        items: of both, n + m rows.
+        live: the m live items, by number.
+        new_vectors: (m, d) float32 tower vectors of the live items.
+        first_seen: (m,) float64 when each was first upserted, in Unix seconds.
+        tower: makes vectors of new items; None until it is needed.
+    """
+
+    release: Release
+    items: Items
+    live: tuple[LiveItem, ...]
+    new_vectors: NDArray[np.float32]
+    first_seen: NDArray[np.float64]
+    tower: "NewItemVectors | None" = None
+
+    @classmethod
+    def of(cls, release: Release) -> "Catalogue":
+        """The release alone."""
+        nothing = np.empty((0, release.item_vectors.shape[1]), np.float32)
+        return cls(release, release.items, (), nothing, np.empty(0))
+
+    @property
+    def n_items(self) -> int:
+        """Items of the release; rows of histories are below this."""
+        return len(self.release.items)
+
+    def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(r, d) float32 tower vectors of rows."""
+        known = rows < self.n_items
+        if known.all():
+            return np.asarray(self.release.item_vectors[rows], dtype=np.float32)
+        vectors = np.empty((len(rows), self.new_vectors.shape[1]), np.float32)
+        vectors[known] = self.release.item_vectors[rows[known]]
+        vectors[~known] = self.new_vectors[rows[~known] - self.n_items]
+        return vectors
+
+    def with_live(self, live: tuple[LiveItem, ...]) -> "Catalogue":
+        """The release with these live items instead; without a tower their vectors are zero."""
+        if not live:
+            return Catalogue.of(self.release)
+        vectors = np.zeros((len(live), self.new_vectors.shape[1]), np.float32)
+        return Catalogue(
+            self.release,
+            _laid_over(self.release.items, live),
+            live,
+            vectors if self.tower is None else self.tower.of(live),
+            np.array([item.created_at for item in live]),
+            self.tower,
+        )
+
+    def needs_tower(self) -> bool:
+        """Whether there are items whose vectors only the release's towers can make."""
+        if self.tower is not None:
+            return False
+        return any(item.item_id not in self.release.items.row_of for item in self.live)
+
+    def with_tower(self, tower: "NewItemVectors") -> "Catalogue":
+        """The same with true vectors."""
+        return replace(self, new_vectors=tower.of(self.live), tower=tower)
+
+
+def load_tower(release: Release) -> "NewItemVectors":
+    """What makes vectors of new items. Blocks for seconds when the process is new to torch.
+
+    Raises:
+        ReleaseError: the towers are missing or damaged.
+    """
+    # Here, for torch is large and slow to import, and without live items it is not needed.
+    from models.new_items import NewItemVectors
+    from models.scorer import TwoTowerScorer
+
+    return NewItemVectors(TwoTowerScorer(release))
+
+
+def _laid_over(base: Items, live: tuple[LiveItem, ...]) -> Items:
+    n = len(base)
+    held = [(base.row_of[item.item_id], item) for item in live if item.item_id in base.row_of]
+    items = _LaidOver(
+        ids=np.concatenate([base.ids, _objects([item.item_id for item in live])]),
+        titles=np.concatenate([base.titles, _objects([item.title for item in live])]),
+        genres=base.genres + [item.genres for item in live],
+        years=np.concatenate([base.years, np.array([item.year for item in live], np.int16)]),
+        adult=np.concatenate([base.adult, np.array([item.adult for item in live])]),
+        available=np.concatenate(
+            [base.available, [item.available and item.item_id not in base.row_of for item in live]]
+        ),
+        known={item.item_id: n + item.seq for item in live} | base.row_of,
+    )
+    for row, item in held:
+        items.titles[row], items.genres[row], items.years[row] = item.title, item.genres, item.year
+        items.adult[row], items.available[row] = item.adult, item.available
+    return items
+
+
+def _objects(texts: list[str]) -> NDArray[np.object_]:
+    return np.array(texts, dtype=object)

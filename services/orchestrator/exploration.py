@@ -1,0 +1,87 @@
+"""Exploration: a bounded chance for new items, which no event speaks for yet."""
+
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.orchestrator.candidates import Candidates, Query, Rows
+from services.orchestrator.pipeline import Placed
+
+FIRST_PLACES = 3
+"""Places at the head of a slate that are never given away."""
+
+_UNIFORM_SHARE = 0.1
+"""Part of the draw that does not look at scores, so that every new item has a chance."""
+
+_SECONDS_A_DAY = 86_400.0
+
+
+class NewItemExplorer:
+    """Now and then gives one place of a slate to a new item that is not in it.
+
+    Eligible are live items within some days of their first upsert that passed all filters. With
+    probability `rate`, one of the places in the last half of the slate (never one of the first
+    three; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
+    softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
+    probability, given the request,
+
+        rate / places * (0.9 softmax(scores)_i + 0.1 / eligible)
+
+    The request's and the user's ids decide the draw: the same request again has the same slate.
+
+    Args:
+        rate: chance that a slate explores, 0 to 1.
+        days: how long an item is new.
+    """
+
+    def __init__(self, rate: float, days: float) -> None:
+        self._rate = rate
+        self._seconds = days * _SECONDS_A_DAY
+
+    def place(self, query: Query, ranked: Candidates, slate: Candidates) -> Placed | None:
+        places = open_places(len(slate))
+        if not self._rate or not len(places) or not query.catalogue.live:
+            return None
+        eligible = self._eligible(query, ranked, slate.rows)
+        if not len(eligible):
+            return None
+        explores, place, item = _draws(query)
+        if explores >= self._rate:
+            return None
+        chances = draw_chances(ranked.scores[eligible])
+        drawn = min(int(np.searchsorted(np.cumsum(chances), item, "right")), len(eligible) - 1)
+        return Placed(
+            place=places[int(place * len(places))],
+            position=int(eligible[drawn]),
+            propensity=self._rate / len(places) * float(chances[drawn]),
+        )
+
+    def _eligible(self, query: Query, ranked: Candidates, shown: Rows) -> NDArray[np.intp]:
+        """(e,) positions among the ranked candidates."""
+        numbers = ranked.rows - query.catalogue.n_items
+        live = np.flatnonzero(numbers >= 0)
+        ages = query.time - query.catalogue.first_seen[numbers[live]]
+        return live[(ages <= self._seconds) & ~np.isin(ranked.rows[live], shown)]
+
+
+def open_places(length: int) -> range:
+    """Places of a slate that exploration may give away."""
+    return range(max(FIRST_PLACES, length - length // 2), length)
+
+
+def draw_chances(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(e,) chances that sum to one; NaN counts as the lowest score."""
+    known = np.where(np.isfinite(scores), scores, -np.inf).astype(np.float64)
+    best = known.max()
+    weights = np.exp(known - best) if np.isfinite(best) else np.ones(len(known))
+    chances: NDArray[np.float64] = weights / weights.sum() * (1 - _UNIFORM_SHARE)
+    return chances + _UNIFORM_SHARE / len(known)
+
+
+def _draws(query: Query) -> tuple[float, float, float]:
+    """Three numbers within 0 to 1, uniform over requests and fixed for each."""
+    text = f"{len(query.request_id)} {query.request_id}{query.user_id}".encode()
+    digest = blake2b(text, digest_size=24).digest()
+    explores, place, item = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
+    return explores, place, item

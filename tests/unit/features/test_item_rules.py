@@ -1,0 +1,100 @@
+"""Which items are refused, and what is said of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.common.database import open_database
+from services.common.errors import InvalidArgument
+from services.common.live_items import LiveItem, LiveItemTable
+from services.features.codec import decode_item
+from services.features.events import FieldError
+from services.features.items import MAX_UPSERTS, ItemRecorder, validate
+from services.features.release_rows import ItemMetadata
+from tandem.recommender.v1 import recommender_pb2
+
+GOOD = LiveItem("i", "Title", ("Drama",), 1999)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[LiveItemTable]:
+    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
+    yield LiveItemTable(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "", "genres": (), "year": 0},
+        {"title": "t" * 1_000, "year": 9_999, "item_id": "k" * 128},
+        {"genres": tuple(f"{n:0128}" for n in range(64))},
+    ],
+)
+def test_a_good_item_breaks_no_rule(changes: dict[str, object]) -> None:
+    assert validate(replace(GOOD, **changes)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("item_id", "", "must not be empty"),
+        ("item_id", "a\nb", "has a character that cannot be printed"),
+        ("item_id", "k" * 129, "has 129 characters, at most 128 are allowed"),
+        ("title", "t" * 1_001, "has 1001 characters, at most 1000 are allowed"),
+        ("title", "a\0b", "has a null character"),
+        ("genres", tuple(map(str, range(65))), "holds 65, at most 64 are allowed"),
+        ("genres", ("g" * 129,), "has 129 characters, at most 128 are allowed"),
+        ("genres", ("Drama", ""), "holds an empty one"),
+        ("year", 10_000, "must be between 0 and 9999, is 10000"),
+    ],
+)
+def test_a_broken_rule_names_its_field_and_reason(field: str, value: object, reason: str) -> None:
+    broken = replace(GOOD, **{field: value})  # type: ignore[arg-type]
+    assert validate(broken) == FieldError(field, reason)
+
+
+async def test_good_items_are_stored_and_bad_ones_named(table: LiveItemTable) -> None:
+    bad = replace(GOOD, item_id="", title="t" * 2_000)
+    items = [GOOD, bad, replace(GOOD, item_id="j"), replace(GOOD, year=10_000)]
+    answer = await ItemRecorder(table).upsert(items)
+    assert answer.accepted == 2
+    assert [(index, fault.field) for index, fault in answer.errors] == [(1, "item_id"), (3, "year")]
+    assert [row.item_id for row in table.changes_since(0)] == ["i", "j"]
+
+
+@pytest.mark.parametrize(
+    ("items", "refusal"),
+    [
+        ([], "items: 1 to 1,000 are allowed, not 0"),
+        ([GOOD] * (MAX_UPSERTS + 1), "items: 1 to 1,000 are allowed, not 1,001"),
+        ([replace(GOOD, item_id="")] * 2, r"items\[0\].item_id: must not be empty"),
+    ],
+)
+async def test_a_request_without_a_valid_item_is_refused(
+    table: LiveItemTable, items: list[LiveItem], refusal: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=refusal):
+        await ItemRecorder(table).upsert(items)
+    assert table.changes_since(0) == []
+
+
+def test_an_item_that_does_not_say_so_is_available_and_genres_count_once() -> None:
+    sent = recommender_pb2.Item(item_id="i", genres=["b", "a", "b"])
+    assert decode_item(sent) == LiveItem("i", genres=("b", "a"), available=True)
+    sent.available = False
+    assert not decode_item(sent).available
+
+
+async def test_what_was_upserted_goes_over_what_the_release_says(table: LiveItemTable) -> None:
+    recorder = ItemRecorder(table)
+    await recorder.upsert([replace(GOOD, title="new"), replace(GOOD, item_id="only-live")])
+    stored = [ItemMetadata("x", "X"), ItemMetadata("i", "old", vector=(1.0, 2.0))]
+    found = await recorder.laid_over(["only-live", "nobody", "x", "i"], stored)
+    assert [(item.item_id, item.title, item.vector) for item in found] == [
+        ("only-live", "Title", ()),
+        ("x", "X", ()),
+        ("i", "new", (1.0, 2.0)),
+    ]
