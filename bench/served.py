@@ -44,18 +44,16 @@ from training.splits import Queries, thinned
 from training.surroundings import Around
 from training.tandem_models import FittedTandem
 
-MOST_QUESTIONS = 2_000
-"""Questions asked; of more, as many at even distances in time."""
-
 _console = Console(stderr=True)
 
 
-def run(data: InteractionData, protocol: str) -> dict[str, Any]:
+def run(data: InteractionData, protocol: str, questions: int = 2_000) -> dict[str, Any]:
     """Measures what a system serves.
 
     Args:
         data: the log.
         protocol: a name of `training.protocols.PROTOCOLS`.
+        questions: most that are asked; of more, as many at even distances in time.
 
     Returns:
         The part `served` of the document in docs/evaluation.md.
@@ -70,7 +68,7 @@ def run(data: InteractionData, protocol: str) -> dict[str, Any]:
     test = PROTOCOLS[protocol](event_sequences(data)).test
     if not len(test.train) or not len(test.queries):
         raise DataError("evaluate", f"{protocol} finds no event to predict")
-    asked = thinned(test.queries, MOST_QUESTIONS)
+    asked = thinned(test.queries, questions)
     walk = _recording if test.queries.recorded else _asking
     with temporary_state("tandem-evaluate-") as state:
         # As the orchestrator reads them: from the same environment.

@@ -8,7 +8,7 @@ counted in time, and the order of events does not matter.
 
 import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -158,7 +158,7 @@ class TrendCounters(Generic[K]):
 
     def dump(self) -> bytes:
         """All of the counters, for `load`: a line of JSON, then each scope's line and counts."""
-        scopes: dict[str, _Scope[K]] = {"": self._everywhere, **self._regions}
+        scopes: dict[str, _Scope[K]] = self._scopes()
         header = {
             "half_lives_days": HALF_LIVES_DAYS,
             "newest": self.newest if np.isfinite(self.newest) else None,
@@ -179,18 +179,17 @@ class TrendCounters(Generic[K]):
                 raise ValueError(f"counted with half-lives {header['half_lives_days']}")
             newest = -np.inf if header["newest"] is None else float(header["newest"])
             landmarks = np.array(header["landmarks"], dtype=np.float64)
-            scopes: dict[str, _Scope[K]] = {}
+            loaded: dict[str, _Scope[K]] = {}
             for region, totals in header["scopes"]:
-                scopes[region], at = _loaded(dumped, at, totals)
-            everywhere = scopes.pop("")
+                loaded[region], at = _loaded(dumped, at, totals)
+            everywhere = loaded.pop("")
         except (KeyError, TypeError) as error:
             raise ValueError(f"damaged: {error!r}") from None
         self.newest = newest
-        self._landmarks, self._everywhere, self._regions = landmarks, everywhere, scopes
+        self._landmarks, self._everywhere, self._regions = landmarks, everywhere, loaded
 
-    def _scopes(self) -> Iterator[_Scope[K]]:
-        yield self._everywhere
-        yield from self._regions.values()
+    def _scopes(self) -> dict[str, _Scope[K]]:
+        return {"": self._everywhere, **self._regions}
 
     def _shrink(self, scope: _Scope[K]) -> None:
         if len(scope.slots) > self._most_items * 5 // 4:
@@ -203,7 +202,7 @@ class TrendCounters(Generic[K]):
         if not far.any():
             return
         factors = np.where(far, np.exp2(-np.where(far, away, 0.0)), 1.0)
-        for scope in self._scopes():
+        for scope in self._scopes().values():
             scope.counts *= factors
             scope.totals *= factors
         self._landmarks = np.where(far, self.newest, self._landmarks)

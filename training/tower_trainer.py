@@ -166,11 +166,21 @@ class TowerTrainer:
         if len(self._known):
             size = item.target.weight[item.known].square().mean().sqrt()
             item.scale.copy_(RESIDUAL_SCALE * size)
-        metadata, target = self._metadata[item.known], item.target.weight[item.known]
+        item.metadata_to_target.copy_(self._from_metadata(item.target.weight))
+        # Who just watched what nobody had watched before says something, too.
+        context, unknown = self._model.user.context.weight, ~item.known
+        context[unknown] = self._metadata[unknown] @ self._from_metadata(context)
+
+    def _from_metadata(self, table: Tensor) -> Tensor:
+        """(m, d) matrix that turns metadata into rows of an (n, d) table, by ridge regression over
+        the items that have events."""
+        known = self._model.item.known
+        metadata = self._metadata[known]
         ridge = _COLD_RIDGE * torch.eye(metadata.shape[1])
-        item.metadata_to_target.copy_(
-            torch.linalg.solve(metadata.T @ metadata + ridge, metadata.T @ target)
+        solved: Tensor = torch.linalg.solve(
+            metadata.T @ metadata + ridge, metadata.T @ table[known]
         )
+        return solved
 
     @torch.no_grad()
     def _set_prior(self, half_life_days: float) -> None:

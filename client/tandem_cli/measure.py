@@ -16,6 +16,13 @@ from tandem_cli.output import print_json, print_table
 @click.option("--models", help="Names of models to compare, with commas between; else all.")
 @click.option("--served", is_flag=True, help="Also start a system on the known events, and ask it.")
 @click.option(
+    "--questions",
+    type=click.IntRange(1),
+    default=2_000,
+    show_default=True,
+    help="Most questions that are asked with --served.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     help="HTML file to write tables and plots to.",
@@ -26,6 +33,7 @@ def evaluate(
     protocol: str,
     models: str | None,
     served: bool,
+    questions: int,
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -42,7 +50,7 @@ def evaluate(
     if served:
         from bench.served import run as run_served
 
-        found["served"] = run_served(log, protocol)
+        found["served"] = run_served(log, protocol, questions)
     if report:
         report.write_text(page(found), encoding="utf-8")
     if as_json:
@@ -50,6 +58,8 @@ def evaluate(
     print_table(*table(found), f"{found['protocol']}, {found['users']} users")
     if served:
         print_table(*_served(found["served"]))
+        if "without_session" in found["served"]:
+            print_table(*_sessions(found["served"]))
     for caption, (columns, rows) in lift_tables(found).items():
         print_table(columns, rows, caption)
 
@@ -60,6 +70,19 @@ def _served(figures: Mapping[str, Any]) -> tuple[list[str], list[list[Any]], str
     levels = ", ".join(f"{count} {level}" for level, count in figures["levels"].items())
     asked = f"{figures['questions']} questions{', drawn from more' if figures['sampled'] else ''}"
     return names, [[figures[name] for name in names]], f"served: {asked}; {levels}"
+
+
+def _sessions(figures: Mapping[str, Any]) -> tuple[list[str], list[list[Any]], str]:
+    """Columns, rows and caption of what session features are worth."""
+    rows = []
+    for name, each in (("with", figures), ("without", figures["without_session"])):
+        unseen = each["cohorts"]["user"]["unseen in training"]
+        means = [each["per_user"]["hr@10"], each["per_user"]["ndcg@10"]]
+        row = [each["hr@10"], each["ndcg@10"], *means, unseen["hr@10"], unseen["ndcg@10"]]
+        rows.append([f"{name} session", *("–" if cell is None else cell for cell in row)])
+    columns = ["served", "hr@10", "ndcg@10", "hr@10 per user", "ndcg@10 per user"]
+    columns += ["hr@10, new users", "ndcg@10, new users"]
+    return columns, rows, "what real time is worth"
 
 
 @click.command()

@@ -57,41 +57,45 @@ class AsyncEventLog:
         """Runs another blocking write to the database, between two appends."""
         return await _off_loop(self._writer, function)
 
+    async def read(self, function: Callable[[], T]) -> T:
+        """Runs another blocking read of the database, beside others."""
+        return await _off_loop(self._readers, function)
+
     async def expire(self, before: float, most: int) -> dict[str, int]:
         """Removes the oldest records of the log; see `EventLog.expire`."""
         return await self.write(partial(self._log.expire, before, most))
 
     async def version(self, user_id: str) -> int:
         """The user's version; 0 for a user without events."""
-        return await self._read(partial(self._log.version, user_id))
+        return await self.read(partial(self._log.version, user_id))
 
     async def standing(self, user_id: str) -> Standing:
         """The user's version, what was upserted, and whether the user was erased."""
-        return await self._read(partial(self._log.standing, user_id))
+        return await self.read(partial(self._log.standing, user_id))
 
     async def erased(self, user_ids: Collection[str]) -> set[str]:
         """Those of `user_ids` who were erased, even if events came after that."""
-        return await self._read(partial(self._log.erased, user_ids))
+        return await self.read(partial(self._log.erased, user_ids))
 
     async def friends_events(
         self, friends: Sequence[str], as_of: float | None = None
     ) -> FriendsEvents[str]:
         """What friends lately did; see `friends.friends_events`."""
-        return await self._read(partial(self._log.friends_events, friends, as_of))
+        return await self.read(partial(self._log.friends_events, friends, as_of))
 
     async def history(self, user_id: str, limit: int, as_of: float | None = None) -> History:
         """The user's latest events; see `EventLog.history`."""
-        return await self._read(partial(self._log.history, user_id, limit, as_of))
+        return await self.read(partial(self._log.history, user_id, limit, as_of))
 
     async def histories(self, user_ids: Sequence[str], limit: int) -> list[History]:
         """The latest events of several users, in the order asked for."""
-        return await self._read(lambda: [self._log.history(user, limit) for user in user_ids])
+        return await self.read(lambda: [self._log.history(user, limit) for user in user_ids])
 
     async def seen(self, user_id: str, version: int) -> set[str]:
         """Every item the user ever had an event on, up to `version` at least. Read only."""
         cached = self._seen.get(user_id, version)
         if cached is None:
-            cached = set(await self._read(partial(self._log.seen, user_id)))
+            cached = set(await self.read(partial(self._log.seen, user_id)))
             self._seen.put(user_id, version, cached)
         return cached
 
@@ -105,9 +109,6 @@ class AsyncEventLog:
             await self._committing
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
-
-    async def _read(self, function: Callable[[], T]) -> T:
-        return await _off_loop(self._readers, function)
 
     async def _commit(self) -> None:
         while self._waiting:

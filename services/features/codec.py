@@ -6,7 +6,6 @@ from models.trending import Trend
 from services.common.live_items import LiveItem
 from services.common.timestamps import unix_seconds
 from services.features.events import Event, FieldError
-from services.features.items import Upserted
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
 from services.features.trends import Trends
@@ -114,14 +113,4 @@ def decode_item(message: recommender_pb2.Item) -> LiveItem:
         year=message.year,
         adult=message.adult,
         available=message.available if message.HasField("available") else True,
-    )
-
-
-def encode_upserted(upserted: Upserted) -> features_pb2.UpsertItemsResponse:
-    return features_pb2.UpsertItemsResponse(
-        accepted=upserted.accepted,
-        errors=[
-            recommender_pb2.UpsertError(index=index, field=error.field, reason=error.reason)
-            for index, error in upserted.errors
-        ],
     )

@@ -1,58 +1,39 @@
-"""Takes items in: checked, then stored in the table that all services follow."""
+"""Takes upserted items in: checked, then stored in the table that all services follow."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from services.common.errors import InvalidArgument, Unavailable
 from services.common.live_items import LiveItem, LiveItemTable
+from services.features.async_log import AsyncEventLog
+from services.features.batches import checked
 from services.features.events import FieldError, check_id
 from services.features.release_rows import ItemMetadata
 
-MAX_UPSERTS = 1_000
+MAX_ITEMS = 1_000
 MAX_TITLE_LENGTH = 1_000
 MAX_GENRES = 64
 MAX_GENRE_LENGTH = 128
 MAX_YEAR = 9_999
 
 
-@dataclass(frozen=True)
-class Upserted:
-    """What became of a request: how many were stored, and the others by position and reason."""
-
-    accepted: int
-    errors: list[tuple[int, FieldError]]
-
-
-class ItemRecorder:
+class ItemUpserts:
     """Stores items, and lays what is stored over what a release says."""
 
-    def __init__(self, table: LiveItemTable) -> None:
+    def __init__(self, event_log: AsyncEventLog, table: LiveItemTable) -> None:
+        self._log = event_log
         self._table = table
 
-    async def upsert(self, items: Sequence[LiveItem]) -> Upserted:
-        """Stores the good items; they are durable when this returns.
+    async def upsert(self, items: Sequence[LiveItem]) -> list[tuple[int, FieldError]]:
+        """Stores the good items; returns, when they are durable, why the others are refused.
 
         Raises:
-            InvalidArgument: no items, more than `MAX_UPSERTS`, or not one that is valid.
+            InvalidArgument: no items, more than `MAX_ITEMS`, or not one that is valid.
             FailedPrecondition: the table is full.
             Unavailable: the database is down; items may or may not have been stored.
         """
-        if not 0 < len(items) <= MAX_UPSERTS:
-            raise InvalidArgument("items", f"1 to {MAX_UPSERTS:,} are allowed, not {len(items):,}")
-        faults = [(index, fault) for index, item in enumerate(items) if (fault := validate(item))]
-        if len(faults) == len(items):
-            raise InvalidArgument(f"items[0].{faults[0][1].field}", faults[0][1].reason)
-        bad = {index for index, _ in faults}
-        good = [item for index, item in enumerate(items) if index not in bad]
-        try:
-            await asyncio.to_thread(self._table.upsert, good)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise Unavailable("the database does not answer") from error
-        return Upserted(len(good), faults)
+        found = checked("items", items, MAX_ITEMS, validate)
+        await self._log.write(partial(self._table.upsert, found.good))
+        return found.errors
 
     async def laid_over(
         self, item_ids: Sequence[str], stored: Sequence[ItemMetadata]
@@ -60,12 +41,12 @@ class ItemRecorder:
         """Metadata of items in the order asked for, the upserted one before the release's.
 
         An item that only the table knows has no vector.
+
+        Raises:
+            Unavailable: the database is down.
         """
         by_id = {item.item_id: item for item in stored}
-        try:
-            live = await asyncio.to_thread(self._table.read, item_ids)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise Unavailable("the database does not answer") from error
+        live = await self._log.read(partial(self._table.read, item_ids))
         for item_id, item in live.items():
             vector = by_id[item_id].vector if item_id in by_id else ()
             by_id[item_id] = ItemMetadata(

@@ -15,7 +15,7 @@ from services.features.async_log import AsyncEventLog
 from services.features.codec import encode_trend
 from services.features.erasure import UserEraser
 from services.features.event_log import EventLog, erase_events
-from services.features.items import ItemRecorder
+from services.features.items import ItemUpserts
 from services.features.leases import Lease
 from services.features.offline import OfflineSessions
 from services.features.offline_parts import SessionParts
@@ -77,7 +77,7 @@ class FeaturesService:
                 UserUpserts(self._log, UserTable(self._engine)),
                 self._eraser,
                 self._trend,
-                ItemRecorder(LiveItemTable(self._engine)),
+                ItemUpserts(self._log, LiveItemTable(self._engine)),
             ),
             server,
         )

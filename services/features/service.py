@@ -13,12 +13,11 @@ from services.features.codec import (
     encode_item,
     encode_recorded,
     encode_upsert_errors,
-    encode_upserted,
     encode_user,
 )
 from services.features.erasure import UserEraser
 from services.features.events import MAX_ID_LENGTH
-from services.features.items import ItemRecorder
+from services.features.items import ItemUpserts
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.store import FeatureStore
@@ -42,7 +41,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         upserts: UserUpserts,
         eraser: UserEraser,
         trend: LiveTrend[features_pb2.WeightedItems | None],
-        items: ItemRecorder,
+        items: ItemUpserts,
     ) -> None:
         self._users = users
         self._recorder = recorder
@@ -86,8 +85,10 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
     async def UpsertItems(
         self, request: features_pb2.UpsertItemsRequest, _context: Context
     ) -> features_pb2.UpsertItemsResponse:
-        items = [decode_item(item) for item in request.items]
-        return encode_upserted(await self._items.upsert(items))
+        errors = await self._items.upsert([decode_item(item) for item in request.items])
+        return features_pb2.UpsertItemsResponse(
+            accepted=len(request.items) - len(errors), errors=encode_upsert_errors(errors)
+        )
 
     async def UpsertUsers(
         self, request: features_pb2.UpsertUsersRequest, _context: Context

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.trending import HALF_LIVES_DAYS, Trend
 from services.common.errors import InvalidArgument
@@ -27,7 +28,8 @@ ITEMS = 200
 """Items of a list."""
 
 _POLL_SECONDS = 0.5
-_LEAST_SECONDS_A_POLL = 0.01
+_LONGEST_REST_SECONDS = 0.1
+_MOST_TIME_SHARE = 0.05  # of looking at a log that grows all the time
 _LEAST_SECONDS_A_LIST = 0.02
 _PATIENCE_SECONDS = 0.005  # after which a list that is a little old is good enough
 _SNAPSHOT_SECONDS = 60.0
@@ -79,6 +81,7 @@ class LiveTrend(Generic[E]):
         self._closing = False
         self._running: asyncio.Task[None] | None = None
         self._state = 0
+        self._kept_at = 0.0
         self._lists: dict[tuple[float, str], _Made[E]] = {}
         self._making: dict[tuple[float, str], asyncio.Task[_Made[E]]] = {}
 
@@ -157,22 +160,24 @@ class LiveTrend(Generic[E]):
         return Trends(everywhere, self._encode(self._counting.top(half_life_days, ITEMS, region)))
 
     async def _run(self) -> None:
-        loaded, kept = False, time.monotonic()
+        loaded = False
         while True:
             closing = self._closing  # a last look follows the last event
+            began = time.monotonic()
             try:
                 if not loaded:
                     await self._off_loop(self._reader, self._counting.load)
-                    loaded = True
-                began = time.monotonic()
+                    loaded, self._kept_at = True, began
                 more = await self._step()
-                if closing or began - kept > _SNAPSHOT_SECONDS:
+                if closing or began - self._kept_at > _SNAPSHOT_SECONDS:
                     await self._keep()
-                    kept = began
-            except Exception:
-                # What was read may not be counted: the counters begin again where they were kept.
-                loaded = False
+                    self._kept_at = began
+            except Exception as error:
                 log.warning("the trend is not counted; trying again", exc_info=True)
+                if not isinstance(error, SQLAlchemyError):
+                    # What was read may not be counted: on from where the counters were kept.
+                    loaded = False
+                    self._caught_up.clear()
                 if not closing:
                     await self._pause(_RETRY_SECONDS)
                 more = True
@@ -180,9 +185,9 @@ class LiveTrend(Generic[E]):
                 return
             if not more:
                 self._caught_up.set()
+                rest = began + (time.monotonic() - began) / _MOST_TIME_SHARE
                 await self._pause(_POLL_SECONDS)
-                since = time.monotonic() - began
-                await asyncio.sleep(max(0.0, _LEAST_SECONDS_A_POLL - since))
+                await asyncio.sleep(min(rest - time.monotonic(), _LONGEST_REST_SECONDS))
 
     async def _step(self) -> bool:
         """Counts one block; returns whether there may be more."""

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from grpc import aio
 
-from models.trending import HALF_LIVES_DAYS
+from models.events import NEGATIVE, EventKind
+from models.trending import HALF_LIVES_DAYS, TrendCounters
 from services.common.channels import open_channel
 from services.common.database import open_database
 from services.common.server import ServiceServer
@@ -110,6 +112,25 @@ def shares(items: features_pb2.WeightedItems) -> dict[str, float]:
     return dict(zip(items.item_ids, items.weights, strict=True))
 
 
+async def until_counted(channel: aio.Channel, sent: list[recommender_pb2.Event]) -> None:
+    """Returns when the trend is that of all these events; replicas look twice a second."""
+    good = [message for message in sent if EventKind(message.kind) not in NEGATIVE]
+    counters: TrendCounters[str] = TrendCounters()
+    counters.add(
+        [message.item_id for message in good],
+        [message.region for message in good],
+        np.array([float(message.timestamp.seconds) for message in good]),
+    )
+    longest = HALF_LIVES_DAYS[-1]
+    everywhere = counters.top(longest, 200)
+    expected = dict(zip(everywhere.items, everywhere.shares.tolist(), strict=True))
+    async with asyncio.timeout(SECONDS):
+        found = await features(channel, longest)
+        while shares(found.trend) != pytest.approx(expected, rel=1e-4):
+            await asyncio.sleep(0.1)
+            found = await features(channel, longest)
+
+
 def assert_same(
     found: features_pb2.GetUserFeaturesResponse, expected: features_pb2.GetUserFeaturesResponse
 ) -> None:
@@ -136,12 +157,13 @@ async def test_a_thousand_concurrent_events_of_one_user_end_as_on_one_replica(
     sent = events()
     async with serving(alone) as channel:
         await record([channel], sent)
+        await until_counted(channel, sent)
         expected = [await features(channel, half_life) for half_life in HALF_LIVES_DAYS]
     async with AsyncExitStack() as stack:
         channels = [await stack.enter_async_context(serving(replica(n))) for n in range(2)]
         await record(channels, sent)
-        await asyncio.sleep(1.0)  # each looks at the log twice a second
         for channel in channels:
+            await until_counted(channel, sent)
             for half_life, one in zip(HALF_LIVES_DAYS, expected, strict=True):
                 assert_same(await features(channel, half_life), one)
     engine = open_database(replica(0).database_url)
@@ -163,7 +185,9 @@ async def test_a_replica_that_starts_later_knows_the_trend_of_what_others_took(
     sent = events()[:100]
     async with serving(replica(0)) as first:
         await record([first], sent)
+        await until_counted(first, sent)
         async with serving(replica(1)) as second:
+            await until_counted(second, sent)
             one, other = await features(first, 14.0), await features(second, 14.0)
             assert len(one.trend.item_ids) > 10
             assert shares(other.trend) == pytest.approx(shares(one.trend), rel=1e-4)

