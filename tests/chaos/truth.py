@@ -1,6 +1,7 @@
 """What must hold when everything is back: the log holds what was acknowledged, once each, and all
 that is known of users is what the log says."""
 
+import asyncio
 from collections.abc import Sequence
 
 from grpc import aio
@@ -61,12 +62,17 @@ async def check_answers(engine: Engine, channel: aio.Channel, users: Sequence[st
 
 
 async def check_store(engine: Engine, store: FeastStore, users: Sequence[str]) -> None:
-    """The online store holds every user's session as computed from the log."""
+    """The online store soon holds every user's session as computed from the log."""
     log = EventLog(engine)
     await store.open()
     try:
         for user in users:
+            expected = Session.of(log.history(user, SESSION_LENGTH))
             stored, _ = await store.read_user(user, "")
-            assert stored == Session.of(log.history(user, SESSION_LENGTH)), user
+            async with asyncio.timeout(_SECONDS):
+                while stored.version != expected.version:  # a push that a reader asked for
+                    await asyncio.sleep(0.1)
+                    stored, _ = await store.read_user(user, "")
+            assert stored == expected, user
     finally:
         await store.close()
