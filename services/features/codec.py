@@ -1,10 +1,10 @@
 """The service's messages to and from its own types."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from models.trending import Trend
 from services.common.live_items import LiveItem
+from services.common.timestamps import unix_seconds
 from services.features.events import Event, FieldError
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
@@ -19,10 +19,7 @@ from tandem.recommender.v1.recommender_pb2 import UpsertError
 
 def decode_event(message: recommender_pb2.Event, now: float) -> Event:
     """The event as sent; a time that is not set is `now`, one that is malformed is NaN."""
-    timestamp = now
-    if message.HasField("timestamp"):
-        sent = message.timestamp
-        timestamp = sent.seconds + sent.nanos / 1e9 if 0 <= sent.nanos < 1e9 else math.nan
+    timestamp = unix_seconds(message.timestamp) if message.HasField("timestamp") else now
     return Event(
         event_id=message.event_id,
         user_id=message.user_id,

@@ -1,5 +1,6 @@
 """Decodes and checks requests. Every refusal names the field."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from models.events import EventKind
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
+from services.common.timestamps import unix_seconds
 from services.features.events import MAX_ID_LENGTH, MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from services.orchestrator.catalogue import Catalogue
@@ -80,11 +82,7 @@ def _recent_event(
     index: int, event: recommender_pb2.Event, user_id: str, now: float
 ) -> RecentEvent:
     """Checks an event by the rules of recorded ones; ids that recording needs may be missing."""
-    timestamp = (
-        event.timestamp.seconds + event.timestamp.nanos / 1e9
-        if event.HasField("timestamp")
-        else now
-    )
+    timestamp = unix_seconds(event.timestamp) if event.HasField("timestamp") else now
     claimed = Event(
         event_id=event.event_id or "unrecorded",
         user_id=event.user_id or user_id,
@@ -102,7 +100,9 @@ def _recent_event(
 
 
 def _seconds(field: str, stamp: Timestamp, now: float) -> float:
-    seconds = stamp.seconds + stamp.nanos / 1e9
+    seconds = unix_seconds(stamp)
+    if math.isnan(seconds):
+        raise InvalidArgument(field, "is not a valid time")
     if seconds <= 0:
         raise InvalidArgument(field, "must be later than 1970-01-01")
     if seconds > now + MAX_SECONDS_AHEAD:

@@ -16,7 +16,6 @@ from services.features.event_log import EventLog
 from services.features.repo.config import repo_config
 from services.features.settings import FeaturesSettings
 from services.features.store import FeastStore
-from tandem.features.v1 import features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_client import AsyncClient, TandemError
 from tests.chaos.havoc import until, wreak
@@ -93,7 +92,7 @@ async def test_every_acknowledged_event_is_kept_once_whatever_is_killed(
         print(f"well again after {time.monotonic() - ended:.1f} s; {traffic}")
     check_log(engine, events, before)
     async with open_channel([f"127.0.0.1:{state.ports().features}"]) as channel:
-        await check_answers(engine, features_pb2_grpc.FeatureServiceStub(channel), USERS)
+        await check_answers(engine, channel, USERS)
     await asyncio.to_thread(running.tandem, "down")  # which also pushes what it still has to
     settings = FeaturesSettings(
         release_root=state.releases, database_url=state.database_url, store_root=state.features

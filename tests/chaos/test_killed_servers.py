@@ -118,9 +118,7 @@ async def test_every_acknowledged_event_is_kept_once_by_two_replicas_whatever_is
             check_log(engine, events, before=0)
             for port in ports:
                 async with open_channel([f"127.0.0.1:{port}"]) as channel:
-                    await check_answers(
-                        engine, features_pb2_grpc.FeatureServiceStub(channel), USERS
-                    )
+                    await check_answers(engine, channel, USERS)
             store = FeastStore(repo_config(settings("looking", 0)))
             await check_store(engine, store, USERS)
             engine.dispose()

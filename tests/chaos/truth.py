@@ -1,9 +1,10 @@
 """What must hold when everything is back: the log holds what was acknowledged, once each, and all
 that is known of users is what the log says."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import TypeAlias
 
+from grpc import aio
 from sqlalchemy import Engine, text
 
 from models.session import SESSION_LENGTH
@@ -18,8 +19,6 @@ _ROWS = text(
     " WHERE event_id LIKE 'chaos-%' ORDER BY seq"
 )
 _SECONDS = 20.0
-
-Stub: TypeAlias = "features_pb2_grpc.FeatureServiceAsyncStub"
 
 
 def check_log(engine: Engine, sent: Sequence[pb.Event], before: int) -> None:
@@ -46,9 +45,10 @@ def check_log(engine: Engine, sent: Sequence[pb.Event], before: int) -> None:
     assert EventLog(engine).count() == before + len(sent)
 
 
-async def check_answers(engine: Engine, stub: Stub, users: Sequence[str]) -> None:
-    """Every user's session and seen items are those of the log."""
-    log = EventLog(engine)
+async def check_answers(engine: Engine, channel: aio.Channel, users: Sequence[str]) -> None:
+    """Every user's session and seen items, as the service at the channel's end tells them, are
+    those of the log."""
+    log, stub = EventLog(engine), features_pb2_grpc.FeatureServiceStub(channel)
     for user in users:
         request = features_pb2.GetUserFeaturesRequest(user_id=user)
         answer = await stub.GetUserFeatures(request, timeout=_SECONDS)
@@ -62,12 +62,17 @@ async def check_answers(engine: Engine, stub: Stub, users: Sequence[str]) -> Non
 
 
 async def check_store(engine: Engine, store: FeastStore, users: Sequence[str]) -> None:
-    """The online store holds every user's session as computed from the log."""
+    """The online store soon holds every user's session as computed from the log."""
     log = EventLog(engine)
     await store.open()
     try:
         for user in users:
+            expected = Session.of(log.history(user, SESSION_LENGTH))
             stored, _ = await store.read_user(user, "")
-            assert stored == Session.of(log.history(user, SESSION_LENGTH)), user
+            async with asyncio.timeout(_SECONDS):
+                while stored.version != expected.version:  # a push that a reader asked for
+                    await asyncio.sleep(0.1)
+                    stored, _ = await store.read_user(user, "")
+            assert stored == expected, user
     finally:
         await store.close()

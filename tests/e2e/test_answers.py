@@ -6,6 +6,7 @@ from collections import Counter
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -193,6 +194,24 @@ def test_bad_events_are_named_and_good_ones_stored(running: Running) -> None:
                 ],
             ),
             "recent_events[0].value",
+        ),
+        (
+            pb.RecommendRequest(
+                user_id="u",
+                count=1,
+                recent_events=[
+                    pb.Event(
+                        item_id="i", kind=EventKind.EVENT_KIND_CLICK, timestamp=Timestamp(nanos=-1)
+                    )
+                ],
+            ),
+            "recent_events[0].timestamp",
+        ),
+        (
+            pb.RecommendRequest(
+                user_id="u", count=1, context=pb.Context(time=Timestamp(seconds=1, nanos=1 << 30))
+            ),
+            "context.time",
         ),
     ],
 )
