@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from models.events import EventKind
-from models.evidence import GenreEvidence
+from models.evidence import Evidence, GenreEvidence, NewcomerEvidence
 from models.final_score import TOWERS, FinalScorer, release_scorer
 from models.head import CLICK, OBJECTIVES, UTILITY, ObjectiveError
 from models.history import UserHistory
@@ -32,10 +32,12 @@ from training.blend import catalogue_scores
 from training.config import IMPLICIT_FACTORS, TowerConfig, TrainingConfig
 from training.data import InteractionData, assemble, empty_items, empty_users, item_table
 from training.final_model import FinalFit, fit_final
+from training.friends import Friends
 from training.pipeline import train
 from training.ranks import rank_targets
 from training.sequences import EventSequences, event_sequences
 from training.splits import last_new_events
+from training.surroundings import Around
 from training.trend import choose_half_life
 
 N = 31  # three rings of ten, and one item without events
@@ -286,13 +288,15 @@ def test_a_release_without_weights_is_served_by_its_towers(
 
 
 def test_where_the_blend_does_not_beat_the_towers_its_stand_in_is_what_is_measured() -> None:
-    data = interactions(walk(30, 6, 15), 40, ("a", "b"))
+    data = interactions(walk(30, 10, 15), 40, ("a", "b"))
     found = fit(data, TrainingConfig(factorization=FACTORS))
-    assert found.scorer.weights == {TOWERS: 1.0, "genres": 6.0}
+    assert found.scorer.weights == {TOWERS: 1.0, "genres": 6.0, "newcomers": 2.0}
     vectors = genre_vectors(item_table(data).genres)
-    genres = GenreEvidence(vectors, vectors.mean(axis=0))
-    trial = FinalScorer(found.towers.unaware, [genres], found.scorer.weights)
-    ranked = rank_targets(lambda q: catalogue_scores(trial, q), found.towers.held_out, 40)
+    fixed: list[Evidence] = [GenreEvidence(vectors, vectors.mean(axis=0)), NewcomerEvidence(1e-3)]
+    trial = FinalScorer(found.towers.unaware, fixed, found.scorer.weights)
+    held_out = replace(found.towers.held_out, recorded=True)
+    around = Around(Friends.none(held_out.log.n_users), found.trend_half_life_days)
+    ranked = rank_targets(lambda q: catalogue_scores(trial, q), around.of(held_out), 40)
     assert found.validation == ranked.metrics().named() | {"ece": found.calibration.ece}
 
 

@@ -201,15 +201,7 @@ def test_thinning_keeps_questions_whole_and_spreads_them() -> None:
 def test_the_document_holds_what_is_promised(document: dict[str, Any]) -> None:
     json.dumps(document, allow_nan=False)
     assert document["lift_questions"] == 60
-    assert list(document["parts"]) == [
-        "towers",
-        "transitions",
-        "ease",
-        "factors",
-        "popularity",
-        "genres",
-        ALL,
-    ]
+    assert list(document["parts"]) == [*DEFAULT_WEIGHTS, ALL]
     assert list(document["sources"]) == [*QUOTAS, ALL]
     for name, each in document["parts"].items():
         rows = [each] if name == ALL else [each["alone"], each["without"]]

@@ -42,7 +42,8 @@ def test_both_models_come_out_of_one_training(log: EventSequences, queries: Quer
     tandem = TandemModel(shared, diversity=0.0).fit(log, N)
     assert tandem.scorer.towers is towers.scorer
     np.testing.assert_array_equal(
-        tandem.score(queries), catalogue_scores(shared.of(log).scorer, queries)
+        tandem.score(queries),
+        catalogue_scores(shared.of(log).scorer, shared.of(log).around.of(queries)),
     )
     alone = FinalScorer(towers.scorer, [], {TOWERS: 1.0})
     np.testing.assert_allclose(
