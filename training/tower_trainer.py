@@ -168,8 +168,11 @@ class TowerTrainer:
             item.scale.copy_(RESIDUAL_SCALE * size)
         item.metadata_to_target.copy_(self._from_metadata(item.target.weight))
         # Who just watched what nobody had watched before says something, too.
-        context, unknown = self._model.user.context.weight, ~item.known
-        context[unknown] = self._metadata[unknown] @ self._from_metadata(context)
+        context = self._model.user.context.weight
+        imputed = self._metadata[~item.known] @ self._from_metadata(context)
+        # Regression shrinks; in a pool of the history they must not count less than others.
+        size = context[item.known].norm(dim=1).mean()
+        context[~item.known] = imputed * size / imputed.norm(dim=1).mean().clamp(min=1e-9)
 
     def _from_metadata(self, table: Tensor) -> Tensor:
         """(m, d) matrix that turns metadata into rows of an (n, d) table, by ridge regression over
