@@ -171,8 +171,9 @@ class TowerTrainer:
         context = self._model.user.context.weight
         imputed = self._metadata[~item.known] @ self._from_metadata(context)
         # Regression shrinks; in a pool of the history they must not count less than others.
-        size = context[item.known].norm(dim=1).mean()
-        context[~item.known] = imputed * size / imputed.norm(dim=1).mean().clamp(min=1e-9)
+        shrunk = imputed.norm(dim=1).mean().clamp(min=1e-9)
+        if len(self._known):
+            context[~item.known] = imputed * (context[item.known].norm(dim=1).mean() / shrunk)
 
     def _from_metadata(self, table: Tensor) -> Tensor:
         """(m, d) matrix that turns metadata into rows of an (n, d) table, by ridge regression over
