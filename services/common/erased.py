@@ -85,6 +85,15 @@ class ErasedUsers:
         with self._engine.connect() as db:
             return set(tombstones(db, user_ids))
 
+    def tombstone(self, user_id: str) -> Tombstone:
+        """That of a user who was erased.
+
+        Raises:
+            KeyError: the user never was.
+        """
+        with self._engine.connect() as db:
+            return tombstones(db, [user_id])[user_id]
+
     def since(self, moment: float) -> set[str]:
         """Hashes of the users erased at or after a moment, in Unix seconds."""
         query = select(erased_users.c.user_hash).where(erased_users.c.erased_at >= moment)

@@ -1,5 +1,6 @@
 """The slate log: what was shown to whom, where, and with which chance."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -17,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import metadata, overwriting
 
 FORMAT_VERSION = 1
 """Of rows; one that says more of a slate has a larger number."""
@@ -100,10 +101,10 @@ class SlateLog:
             return None
         return ServedSlate(**{**row._mapping, "items": tuple(map(_shown, row.items))})
 
-    def erase(self, user_id: str) -> int:
-        """Deletes all slates of a user, and says how many there were."""
-        with self._engine.begin() as db:
-            return erase_slates(db, user_id)
+    def erase(self, user_id: str, until: float = math.inf) -> int:
+        """Deletes slates of a user served until a moment, and says how many there were."""
+        with self._engine.connect() as db, overwriting(db):
+            return erase_slates(db, user_id, until)
 
     def trim(self, before: float) -> int:
         """Deletes slates served before a moment (Unix seconds), and says how many there were."""
@@ -111,9 +112,10 @@ class SlateLog:
             return db.execute(delete(_slates).where(_slates.c.served_at < before)).rowcount
 
 
-def erase_slates(db: Connection, user_id: str) -> int:
-    """Deletes all slates of a user; returns how many there were."""
-    return db.execute(delete(_slates).where(_slates.c.user_id == user_id)).rowcount
+def erase_slates(db: Connection, user_id: str, until: float = math.inf) -> int:
+    """Deletes slates of a user served until a moment (Unix seconds); returns how many."""
+    gone = delete(_slates).where(_slates.c.user_id == user_id, _slates.c.served_at <= until)
+    return db.execute(gone).rowcount
 
 
 def _shown(raw: Mapping[str, object]) -> ShownItem:

@@ -16,20 +16,22 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, select
 
 from services.common.database import overwriting
-from services.common.erased import ErasedUsers, bury, tombstones
-from services.common.errors import Unavailable
+from services.common.erased import ErasedUsers, Tombstone, bury, tombstones
 from services.features import versions
 from services.features.async_log import AsyncEventLog
+from services.features.offline import SECONDS_A_WRITE
 from services.features.publisher import SessionPublisher
 
-_SECOND_PASS_SECONDS = 5.0
-"""Later than a session can be pushed by a replica that had read the log before the erasure."""
+_SECOND_PASS_SECONDS = 2 * SECONDS_A_WRITE + 5.0
+"""Later than a session can be pushed by a replica that had read the log before the erasure, and
+written to the offline store; and than a slate of before can be logged."""
 
 EraseRows = Callable[[Connection, str], int]
 """Removes a user's rows from a table, in the caller's transaction; returns how many."""
 
-EraseOutside = Callable[[str], Awaitable[object]]
-"""Removes a user from a store that has no part in transactions; again and again, if it must."""
+EraseOutside = Callable[[str, Tombstone], Awaitable[object]]
+"""Removes a user from a store that has no part in transactions; again and again, if it must. What
+the tombstone shows to be of a user who came back is to stay, unless it is a mere copy."""
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +82,8 @@ class UserEraser:
         for user_id in await self._log.write(self._erased.pending):
             try:
                 await self._finish(user_id)
-            except Unavailable as error:
-                log.warning("an erasure waits to be finished", extra={"why": str(error)})
+            except Exception:  # whatever it is, events must be taken all the same
+                log.warning("an erasure waits to be finished", exc_info=True)
 
     async def close(self) -> None:
         """Waits for erasures in progress."""
@@ -91,8 +93,8 @@ class UserEraser:
 
     async def _erase(self, user_id: str) -> dict[str, int]:
         counts = await self._log.write(lambda: self._erase_rows(user_id))
-        await self._finish(user_id)
-        self._keep(self._erase_later(user_id))
+        tombstone = await self._finish(user_id)
+        self._keep(self._erase_later(user_id, tombstone))
         return counts
 
     def _erase_rows(self, user_id: str) -> dict[str, int]:
@@ -111,22 +113,24 @@ class UserEraser:
         before = tombstones(db, [user_id]).get(user_id)
         return max(version, before.version if before else 0)
 
-    async def _finish(self, user_id: str) -> None:
+    async def _finish(self, user_id: str) -> Tombstone:
         self._log.forget(user_id)
+        tombstone = await self._log.read(lambda: self._erased.tombstone(user_id))
         await self._publisher.publish([user_id])  # ends after all pushes that began before it
         for erase in self._outside:
-            await erase(user_id)
+            await erase(user_id, tombstone)
         await self._log.write(lambda: self._erased.finish(user_id))
+        return tombstone
 
-    async def _erase_later(self, user_id: str) -> None:
+    async def _erase_later(self, user_id: str, tombstone: Tombstone) -> None:
         """Once more, for what another replica was about to push."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), _SECOND_PASS_SECONDS)
         try:
             for erase in self._outside:
-                await erase(user_id)
-        except Unavailable as error:
-            log.warning("a second pass of an erasure failed", extra={"why": str(error)})
+                await erase(user_id, tombstone)
+        except Exception:
+            log.warning("a second pass of an erasure failed", exc_info=True)
 
     def _keep(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(coroutine)

@@ -8,11 +8,17 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+import pyarrow as pa
+
+from services.common.errors import Unavailable
 from services.features.metrics import LOST_OFFLINE_SESSIONS
 from services.features.offline_parts import SessionParts
 from services.features.sessions import Session
 
-_SECONDS_A_WRITE = 5.0
+SECONDS_A_WRITE = 5.0
+"""From one write of what waits to the next."""
+
+_FAILURES = (OSError, pa.ArrowException)
 _MOST_WAITING = 20_000  # sessions, of a few kilobytes each
 
 log = logging.getLogger(__name__)
@@ -51,44 +57,51 @@ class OfflineSessions:
         self._waiting += list(sessions.items())[:fitting]
         LOST_OFFLINE_SESSIONS.inc(max(0, len(sessions) - fitting))
 
-    async def erase(self, user_id: str) -> int:
-        """Removes a user's sessions; returns how many of them were stored.
+    async def erase(self, user_id: str, up_to: int) -> int:
+        """Removes a user's sessions of versions up to `up_to`; returns how many were stored.
 
         Raises:
-            OSError: some could not be removed.
+            Unavailable: some could not be removed.
         """
         if self._parts is None:
             return 0
-        self._waiting = [row for row in self._waiting if row[0] != user_id]
-        return await self._off_loop(partial(self._parts.erase, user_id))
+        self._waiting = [
+            (user, session)
+            for user, session in self._waiting
+            if user != user_id or session.version > up_to
+        ]
+        try:
+            return await self._off_loop(partial(self._parts.erase, user_id, up_to))
+        except _FAILURES as error:
+            raise Unavailable(f"the offline store cannot be written: {error}") from error
 
     async def close(self) -> None:
         """Writes what waits."""
         self._closing.set()
         if self._running is not None:
-            await self._running
+            await asyncio.wait([self._running])
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _run(self) -> None:
         closing = False
         while not closing:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_SECONDS_A_WRITE):
+                async with asyncio.timeout(SECONDS_A_WRITE):
                     await self._closing.wait()
             closing = self._closing.is_set()  # before the last look at what waits
             if self._parts is not None and self._waiting:
-                await self._write(self._parts)
+                await self._write(self._parts)  # raises nothing: it has to go on
 
     async def _write(self, parts: SessionParts) -> None:
         rows, self._waiting = self._waiting, []
         try:
             await self._off_loop(partial(parts.write, rows))
-        except OSError:
+        except Exception:
             LOST_OFFLINE_SESSIONS.inc(len(rows))
             log.warning("sessions not kept offline", exc_info=True, extra={"sessions": len(rows)})
         try:
             await self._off_loop(parts.tidy)
-        except OSError:
+        except Exception:
             log.warning("the offline store is not tidied", exc_info=True)
 
     async def _off_loop(self, function: Callable[[], T]) -> T:

@@ -7,7 +7,8 @@ from grpc import aio
 
 from services.common import stored
 from services.common.database import open_database
-from services.common.errors import FailedPrecondition, Unavailable
+from services.common.erased import Tombstone
+from services.common.errors import FailedPrecondition
 from services.common.live_items import LiveItemTable
 from services.common.releases import ReleaseRegistry
 from services.common.slates import SlateLog, erase_slates
@@ -33,6 +34,8 @@ from services.features.user_table import UserTable, erase_user
 from services.features.user_upserts import UserUpserts
 from services.features.users import UserReader
 from tandem.features.v1 import features_pb2_grpc
+
+_CLOCKS_DIFFER_SECONDS = 1.0  # of who serves slates and who erases
 
 log = logging.getLogger(__name__)
 
@@ -103,19 +106,17 @@ class FeaturesService:
         await self._store.close()
         self._engine.dispose()
 
-    async def _erase_online(self, user_id: str) -> None:
+    async def _erase_online(self, user_id: str, _: Tombstone) -> None:
         """From the online store, where every release that was ever prepared may have a row."""
-        known = {release.release_id for release in await asyncio.to_thread(self._registry.list)}
+        known = {release.release_id for release in await self._log.read(self._registry.list)}
         await self._store.erase_user(user_id, sorted(known | self._releases.prepared))
 
-    async def _erase_offline(self, user_id: str) -> None:
-        try:
-            await self._offline.erase(user_id)
-        except OSError as error:
-            raise Unavailable(f"the offline store cannot be written: {error}") from error
+    async def _erase_offline(self, user_id: str, tombstone: Tombstone) -> None:
+        await self._offline.erase(user_id, tombstone.version)
 
-    async def _erase_slates(self, user_id: str) -> None:
-        await self._log.write(lambda: SlateLog(self._engine).erase(user_id))
+    async def _erase_slates(self, user_id: str, tombstone: Tombstone) -> None:
+        until = tombstone.erased_at + _CLOCKS_DIFFER_SECONDS
+        await self._log.write(lambda: SlateLog(self._engine).erase(user_id, until))
 
     async def _prepare(self, release_id: str) -> None:
         try:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 
 from services.common import stored
 from services.common.database import metadata, open_database
-from services.common.erased import ErasedUsers, user_hash
+from services.common.erased import ErasedUsers, Tombstone, user_hash
 from services.common.errors import Unavailable
 from services.common.stored import StoredRecommendations
 from services.features.async_log import AsyncEventLog
@@ -43,7 +43,7 @@ class Outside:
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, _: Tombstone) -> None:
         self.reached.set()
         await self.answers.wait()
         if self.down:

@@ -45,6 +45,12 @@ def test_erasing_a_user_leaves_the_others(slates: SlateLog) -> None:
     assert (slates.read("a"), slates.read("c")) == (None, slate("c", user="other"))
 
 
+def test_erasing_up_to_a_moment_leaves_what_was_served_later(slates: SlateLog) -> None:
+    slates.write([slate("before", at=99.0), slate("at", at=100.0), slate("after", at=101.0)])
+    assert slates.erase("u", until=100.0) == 2
+    assert (slates.read("at"), slates.read("after")) == (None, slate("after", at=101.0))
+
+
 def test_trimming_takes_what_was_served_before(slates: SlateLog) -> None:
     slates.write([slate(f"at-{at}", at=float(at)) for at in (1, 2, 3)])
     assert slates.trim(before=2.0) == 1

@@ -1,6 +1,7 @@
 """Sessions that were pushed are in Feast's offline store, as of any moment."""
 
 import asyncio
+import os
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -109,7 +110,7 @@ async def test_nothing_is_kept_without_a_place_for_it() -> None:
     offline = OfflineSessions(None)
     offline.start()
     offline.add({"u": session(1)})
-    assert await offline.erase("u") == 0
+    assert await offline.erase("u", 9) == 0
     await offline.close()
     assert lost() == before
 
@@ -122,12 +123,79 @@ async def test_an_erased_user_is_in_no_part_and_not_in_the_buffer(tmp_path: Path
     offline = OfflineSessions(parts)
     offline.start()
     offline.add({"u": session(3), "v": session(3)})
-    assert await offline.erase("u") == 2
-    assert await offline.erase("u") == 0
+    assert await offline.erase("u", 9) == 2
+    assert await offline.erase("u", 9) == 0
     await offline.close()
     rows = rows_in(tmp_path)
     assert set(rows["user_id"]) == {"v"}
     assert sorted(rows["version"]) == [1, 2, 3]
+
+
+async def test_what_a_user_did_after_coming_back_stays(tmp_path: Path) -> None:
+    parts = parts_in(tmp_path)
+    parts.write([("u", session(1)), ("u", session(4))])
+    offline = OfflineSessions(parts)
+    offline.add({"u": session(3)})
+    offline.add({"u": session(5)})
+    offline.start()
+    assert await offline.erase("u", up_to=3) == 1
+    await offline.close()
+    assert sorted(rows_in(tmp_path)["version"]) == [4, 5]
+
+
+DAMAGES = [b"", b"PAR1", b"PAR1" + b"\xff" * 200 + b"\x10\0\0\0PAR1"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_part_stops_neither_an_erasure_nor_a_merge_nor_a_close(
+    tmp_path: Path, damage: bytes
+) -> None:
+    parts, folder = parts_in(tmp_path), tmp_path / SESSION_FOLDER
+    for n in range(40):
+        parts.write([("u" if n == 39 else f"u{n}", session(1))])
+    damaged = sorted(folder.glob("*.parquet"))[3]
+    user = pq.read_table(damaged)["user_id"][0].as_py()
+    damaged.write_bytes(damage)
+    offline = OfflineSessions(parts)
+    offline.start()
+    assert await offline.erase("u", 9) == 1
+    assert not damaged.exists()
+    second = sorted(folder.glob("*.parquet"))[5]
+    other = pq.read_table(second)["user_id"][0].as_py()
+    second.write_bytes(damage)
+    offline.add({"late": session(1)})
+    await offline.close()
+    assert len(list(folder.iterdir())) == 1
+    kept = {f"u{n}" for n in range(39)} - {user, other} | {"late"}
+    assert set(rows_in(tmp_path)["user_id"]) == kept
+
+
+def test_parts_written_before_a_feature_was_added_are_merged_with_later_ones(
+    tmp_path: Path,
+) -> None:
+    parts, folder = parts_in(tmp_path), tmp_path / SESSION_FOLDER
+    for n in range(40):
+        parts.write([(f"u{n}", session(1))])
+    older = sorted(folder.glob("*.parquet"))[0]
+    table = pq.read_table(older)
+    older_table = table.drop_columns(["session_start"]).append_column("gone", table["version"])
+    pq.write_table(older_table, older)
+    parts.tidy()
+    rows = rows_in(tmp_path)
+    assert len(rows) == 40 and "gone" not in rows.columns
+    assert rows["session_start"].isna().sum() == 1
+
+
+def test_files_that_a_kill_left_unfinished_go_once_they_are_old(tmp_path: Path) -> None:
+    parts, folder = parts_in(tmp_path), tmp_path / SESSION_FOLDER
+    for remove in (parts.tidy, lambda: parts.erase("u", 9)):
+        folder.mkdir(parents=True, exist_ok=True)
+        old, new = folder / "1-old.unfinished", folder / "2-new.unfinished"
+        for file in (old, new):
+            file.touch()
+        os.utime(old, (time.time() - 100,) * 2)
+        remove()
+        assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_small_parts_are_merged_without_losing_a_row(tmp_path: Path) -> None:
