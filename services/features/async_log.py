@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from models.friends import FriendsEvents
@@ -20,6 +20,9 @@ from services.features.user_table import Standing
 
 _EVENTS_A_COMMIT = 2_000
 _READERS = 4
+
+# PostgreSQL that has failed over, and takes no writes yet, is an InternalError.
+_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class AsyncEventLog:
         """Runs another blocking read of the database, beside others."""
         return await _off_loop(self._readers, function)
 
-    async def expire(self, before: float, most: int) -> dict[str, int]:
+    async def expire(self, before: float, most: int) -> dict[str, int] | None:
         """Removes the oldest records of the log; see `EventLog.expire`."""
         return await self.write(partial(self._log.expire, before, most))
 
@@ -159,6 +162,6 @@ def _share(
 async def _off_loop(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
     try:
         return await asyncio.get_running_loop().run_in_executor(threads, function)
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except _DOWN as error:
         log.warning("the event log does not answer", exc_info=True)
         raise Unavailable("the event log does not answer") from error

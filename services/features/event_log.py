@@ -249,7 +249,7 @@ class EventLog:
                 accepted, erased = accepted + result.accepted, erased + result.erased
         return ImportResult(accepted, len(frame) - accepted - erased, erased)
 
-    def expire(self, before: float, most: int) -> dict[str, int]:
+    def expire(self, before: float, most: int) -> dict[str, int] | None:
         """Removes the oldest records of the log: at most `most`, all recorded before a moment.
 
         Records are looked at in the order in which they were made, from the first.
@@ -259,14 +259,15 @@ class EventLog:
             most: records removed at most; their users are locked out meanwhile.
 
         Returns:
-            The new version of every user who lost events; empty when nothing is left to expire.
+            The new version of every user who lost events, of whom there are none when all were
+            erased meanwhile; None when nothing is left to expire.
         """
         columns = _events.c.seq, _events.c.user_id, _events.c.recorded_at
         with self._engine.connect() as db:
             oldest = db.execute(select(*columns).order_by(_events.c.seq).limit(most)).all()
         expired = [row for row in oldest if row.recorded_at < before]
         if not expired:
-            return {}
+            return None
         users = {row.user_id for row in expired}
         gone = delete(_events).where(_events.c.seq.in_([row.seq for row in expired]))
         with self._engine.begin() as db:

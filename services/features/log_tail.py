@@ -3,14 +3,15 @@
 PostgreSQL hands out `seq` before a transaction commits, so a smaller number may become visible
 after a larger one. Numbers that were skipped are remembered as holes until no transaction is left
 that may own them; what has appeared in a hole by then is all that ever will. SQLite has one writer
-at a time, so its numbers become visible in order.
+at a time, so its numbers become visible in order; but a table made before they were protected gives
+those of erased last rows again.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, select, text
+from sqlalchemy import Connection, Engine, bindparam, func, select, text
 
 from services.common.database import metadata
 from services.features import event_log
@@ -25,6 +26,7 @@ _AFTER = (
     .order_by(_events.c.seq)
     .limit(bindparam("most"))
 )
+_NEWEST = select(func.coalesce(func.max(_events.c.seq), 0))
 _BETWEEN = (
     select(*_COLUMNS)
     .where(_events.c.seq.between(bindparam("first"), bindparam("last")))
@@ -85,6 +87,8 @@ class LogTail:
             most: events wanted of those after `seq`; those of holes come on top.
         """
         with self._engine.connect() as db:  # each statement sees what is committed when it begins
+            if self._in_order:
+                self.seq = min(self.seq, db.execute(_NEWEST).scalar_one())
             events = _fetch(db.execute(_AFTER, {"seq": self.seq, "most": most}))
             holes: list[Hole] = []
             found: list[TailEvent] = []

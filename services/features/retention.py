@@ -5,7 +5,6 @@ import logging
 import time
 
 from models.popularity import SECONDS_A_DAY
-from services.common.errors import DomainError
 from services.features.async_log import AsyncEventLog
 from services.features.leases import Lease
 from services.features.publisher import SessionPublisher
@@ -61,7 +60,7 @@ class Retention:
         while await self._log.write(self._lease.take):
             began = time.monotonic()
             users = await self._log.expire(before, _EVENTS_A_BATCH)
-            if not users:
+            if users is None:
                 break
             batches += 1
             await self._publisher.publish(users)
@@ -73,6 +72,6 @@ class Retention:
             try:
                 if batches := await self.expire():
                     log.info("events expired", extra={"batches": batches})
-            except DomainError as error:
-                log.warning("events wait to expire", extra={"why": str(error)})
+            except Exception:  # whatever it is, the next pass may do better
+                log.warning("events wait to expire", exc_info=True)
             await asyncio.sleep(_PASS_SECONDS)

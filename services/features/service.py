@@ -16,7 +16,7 @@ from services.features.codec import (
     encode_user,
 )
 from services.features.erasure import UserEraser
-from services.features.events import MAX_ID_LENGTH
+from services.features.events import MAX_ID_LENGTH, FieldError, check_id, check_text
 from services.features.items import ItemUpserts
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
@@ -56,6 +56,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
     ) -> features_pb2.GetUserFeaturesResponse:
         _require_id("user_id", request.user_id)
+        _refuse(check_text("release_id", request.release_id, MAX_ID_LENGTH))
         if not (math.isfinite(request.as_of) and request.as_of >= 0):
             raise InvalidArgument("as_of", "must be a finite number, not below 0")
         as_of = request.as_of or None
@@ -69,8 +70,10 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         _require_id("release_id", request.release_id)
         if not 0 < len(request.item_ids) <= MAX_ITEMS:
             raise InvalidArgument("item_ids", f"1 to {MAX_ITEMS:,} are allowed")
-        await self._releases.prepare(request.release_id)
         item_ids = list(request.item_ids)
+        for place, item_id in enumerate(item_ids):
+            _require_id(f"item_ids[{place}]", item_id)
+        await self._releases.prepare(request.release_id)
         stored = await self._store.read_items(request.release_id, item_ids)
         items = await self._items.laid_over(item_ids, stored)
         return features_pb2.GetItemFeaturesResponse(items=map(encode_item, items))
@@ -113,5 +116,9 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
 
 
 def _require_id(field: str, value: str) -> None:
-    if not 0 < len(value) <= MAX_ID_LENGTH:
-        raise InvalidArgument(field, f"must have 1 to {MAX_ID_LENGTH} characters")
+    _refuse(check_id(field, value))
+
+
+def _refuse(fault: FieldError | None) -> None:
+    if fault is not None:
+        raise InvalidArgument(fault.field, fault.reason)

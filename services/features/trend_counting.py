@@ -1,17 +1,23 @@
 """Counters of the trend and how far in the log they are. Blocks; `LiveTrend` says which thread."""
 
 import logging
+import time
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import Engine
 
 from models.events import NEGATIVE
-from models.trending import Trend, TrendCounters
+from models.trending import LATE_SECONDS, Trend, TrendCounters
+from services.features.events import MAX_SECONDS_AHEAD
+from services.features.leases import Lease
 from services.features.log_tail import Hole, LogTail, TailEvent
 from services.features.trend_snapshots import TrendSnapshot, TrendSnapshots
 
 BLOCK = 500  # events that are read, or counted, at once: about a millisecond
+LEASE_SECONDS = 150.0
+"""For which one replica writes the snapshots; longer than two of them are apart."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,7 @@ class TrendCounting:
         self._engine = engine
         self._most_items = most_items
         self._snapshots = TrendSnapshots(engine)
+        self._lease = Lease(engine, "trend-snapshot", LEASE_SECONDS)
         self._counters: TrendCounters[str] = TrendCounters(most_items)
         self._tail = LogTail(engine)
         self._kept = 0, 0  # seq and number of holes of the snapshot
@@ -38,8 +45,8 @@ class TrendCounting:
         snapshot, tail = self._snapshots.read(), LogTail(self._engine)
         if snapshot is not None:
             try:
-                counters.load(snapshot.counters)
-            except ValueError as error:
+                counters.load(zlib.decompress(snapshot.counters))
+            except (ValueError, zlib.error) as error:
                 log.warning("the trend is counted from the beginning", extra={"why": str(error)})
                 self._snapshots.drop()
             else:
@@ -53,14 +60,23 @@ class TrendCounting:
         return self._tail.read(BLOCK)
 
     def count(self, events: Sequence[TailEvent]) -> None:
-        """Counts events that were read."""
-        good = [event for event in events if event.kind not in NEGATIVE]
+        """Counts events that were read.
+
+        Not those that a file dates further ahead than a producer's clock may be: one would be the
+        newest for long, and the trend unknown until then.
+        """
+        latest = time.time() + MAX_SECONDS_AHEAD
+        good = [e for e in events if e.kind not in NEGATIVE and e.timestamp <= latest]
         times = np.array([event.timestamp for event in good], np.float64)
         self._counters.add([e.item_id for e in good], [e.region for e in good], times)
 
     def knows(self, moment: float) -> bool:
-        """See `TrendCounters.knows`."""
-        return self._counters.knows(moment)
+        """Whether the counters stand for what was on the rise at a moment, in Unix seconds.
+
+        They do for all of the last hour, though a producer's clock run ahead, and before it as
+        `TrendCounters.knows` says.
+        """
+        return moment >= time.time() - LATE_SECONDS or self._counters.knows(moment)
 
     def top(self, half_life_days: float, count: int, region: str) -> Trend[str]:
         """See `TrendCounters.top`."""
@@ -71,10 +87,14 @@ class TrendCounting:
         return self._counters.copy()
 
     def keep(self, counters: TrendCounters[str]) -> None:
-        """Keeps a copy that was made after all that was read was counted, and before more was."""
+        """Keeps a copy that was made after all that was read was counted, and before more was.
+
+        One replica does it at a time; all count the same.
+        """
         position = self._tail.seq, len(self._tail.holes)
-        if position == self._kept:
+        if position == self._kept or not self._lease.take():
             return
         holes = [(hole.first, hole.last) for hole in self._tail.holes]
-        self._snapshots.write(TrendSnapshot(self._tail.seq, holes, counters.dump()))
+        dumped = zlib.compress(counters.dump(), 1)
+        self._snapshots.write(TrendSnapshot(self._tail.seq, holes, dumped))
         self._kept = position

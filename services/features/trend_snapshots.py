@@ -33,7 +33,7 @@ class TrendSnapshot:
     Attributes:
         seq: number of the last event that is counted.
         holes: first and last of the numbers up to `seq` that are not.
-        counters: `TrendCounters.dump()`.
+        counters: `TrendCounters.dump()`, compressed by zlib.
     """
 
     seq: int

@@ -1,8 +1,9 @@
 """What is on the rise, live: counted from the event log, whichever replica stored an event.
 
-Two threads work beside the event loop: one reads the log, the other counts and makes lists; each
-step takes a few milliseconds at most, so a request that needs a new list never waits for the
-database.
+Two threads work beside the event loop: one reads the log and keeps the counters, the other counts
+and makes lists. Each step of the latter takes a few milliseconds at most (to copy the counters for
+a snapshot, some more if they are large), so a request that needs a new list never waits for the
+database. A snapshot, once a minute, takes as long as its size asks for, on the thread that reads.
 """
 
 import asyncio
@@ -117,7 +118,10 @@ class LiveTrend(Generic[E]):
         return await self._lists_of((half_life_days, region))
 
     async def close(self) -> None:
-        """Counts what is in the log, keeps the counters, and ends the threads."""
+        """Takes a last look at the log, keeps the counters, and ends the threads.
+
+        What was not counted by then is counted after the next start.
+        """
         self._closing = True
         self._wake.set()
         if self._running is not None:

@@ -11,7 +11,8 @@ from models.events import EventKind
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
 from services.common.timestamps import unix_seconds
-from services.features.events import MAX_ID_LENGTH, MAX_SECONDS_AHEAD, Event, validate_event
+from services.features import events
+from services.features.events import MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from services.orchestrator.catalogue import Catalogue
 from tandem.recommender.v1 import recommender_pb2
@@ -23,10 +24,9 @@ MAX_RECENT_EVENTS = 1_000
 
 
 def check_id(field: str, value: str) -> str:
-    if not value:
-        raise InvalidArgument(field, "must not be empty")
-    if len(value) > MAX_ID_LENGTH:
-        raise InvalidArgument(field, f"is {len(value)} characters long, at most {MAX_ID_LENGTH}")
+    fault = events.check_id(field, value)
+    if fault is not None:
+        raise InvalidArgument(fault.field, fault.reason)
     return value
 
 
@@ -71,11 +71,11 @@ def _excluded(item_ids: Sequence[str]) -> list[str]:
 
 
 def _recent_events(
-    events: Sequence[recommender_pb2.Event], user_id: str, now: float
+    claimed: Sequence[recommender_pb2.Event], user_id: str, now: float
 ) -> tuple[RecentEvent, ...]:
-    if len(events) > MAX_RECENT_EVENTS:
-        raise InvalidArgument("recent_events", f"holds {len(events)}, at most {MAX_RECENT_EVENTS}")
-    return tuple(_recent_event(i, event, user_id, now) for i, event in enumerate(events))
+    if len(claimed) > MAX_RECENT_EVENTS:
+        raise InvalidArgument("recent_events", f"holds {len(claimed)}, at most {MAX_RECENT_EVENTS}")
+    return tuple(_recent_event(i, event, user_id, now) for i, event in enumerate(claimed))
 
 
 def _recent_event(

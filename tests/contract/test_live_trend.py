@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -248,6 +249,48 @@ def test_no_more_items_are_counted_than_allowed(engine: Engine) -> None:
     found = counting.top(14.0, 100, "")
     assert found.items[:2] == ["a", "b"]
     assert len(found.items) <= 20 + 32
+
+
+def test_an_event_dated_far_ahead_does_not_hide_the_trend(engine: Engine) -> None:
+    now = time.time()
+    log, counting = EventLog(engine), started(engine)
+    log.append([event("far", "far", at=now + 1e7), event("now", "now", at=now)])
+    log.append([event("ahead", "ahead", at=now + 59 * 60)])
+    follow(counting)
+    assert set(counting.top(2.0, 9, "").items) == {"now", "ahead"}
+    assert counting.knows(now - 120) and not counting.knows(now - 3 * 3_600)
+
+
+def test_one_replica_at_a_time_keeps_the_counters(engine: Engine) -> None:
+    EventLog(engine).append([event("e1")])
+    first, second = started(engine), started(engine)
+    first.keep(first.copy())
+    EventLog(engine).append([event("e2")])
+    for counting in (first, second):
+        follow(counting)
+    second.keep(second.copy())
+    kept = TrendSnapshots(engine).read()
+    assert kept is not None and kept.seq == 1
+    first.keep(first.copy())
+    kept = TrendSnapshots(engine).read()
+    assert kept is not None and kept.seq == 2
+
+
+def test_numbers_that_an_old_sqlite_table_gives_again_are_read_again(sqlite_url: str) -> None:
+    engine = open_database(sqlite_url)
+    with engine.begin() as db:
+        made = db.execute(text("SELECT sql FROM sqlite_master WHERE name = 'events'")).scalar_one()
+        db.execute(text("DROP TABLE events"))
+        db.execute(text(made.replace("AUTOINCREMENT", "")))
+    tail, log = LogTail(engine), EventLog(engine)
+    log.append([event(f"e{n}", f"i{n}") for n in range(5)])
+    assert len(read_all(tail)) == 5
+    with engine.begin() as db:
+        db.execute(text("DELETE FROM events WHERE item_id >= 'i3'"))
+    assert read_all(tail) == []
+    log.append([event("new", "new")])
+    assert read_all(tail) == ["new"]
+    engine.dispose()
 
 
 def encoded(trend: Trend[str]) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.event import listen
 
+from services.common.database import open_database
+from services.common.errors import Unavailable
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
 from services.features.events import Event
@@ -108,6 +111,57 @@ async def test_many_events_expire_in_batches_that_live_events_pass_between(
     assert taken > 4
     assert len((await replica.log.history("live", 10_000)).events) == taken
     assert [await replica.log.seen(f"u{n}", -1) for n in range(7)] == [set()] * 7
+
+
+async def test_expiry_goes_on_past_events_that_were_erased_meanwhile(
+    replica: Replica, engine: Engine
+) -> None:
+    await replica.recorder.record([event(f"erased{n}", user="erased") for n in range(500)])
+    await replica.recorder.record([event("old")])
+    record_again_days_ago(engine, 2, "%")
+    erased = []
+
+    def erase(_db: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO user_versions") and not erased:
+            erased.append("erased")  # first: the deletion below comes here, too
+            with engine.begin() as db:
+                db.execute(text("DELETE FROM events WHERE user_id = 'erased'"))
+
+    listen(engine, "before_cursor_execute", erase)
+    assert await replica.retention.expire() == 2
+    assert (await replica.log.history("u", 10)).events == []
+
+
+async def test_retention_goes_on_after_any_failure(replica: Replica, engine: Engine) -> None:
+    with engine.begin() as db:
+        db.execute(text("ALTER TABLE leases RENAME TO moved"))
+    running = Retention(
+        replica.log, SessionPublisher(replica.log, replica.store), Lease(engine, "r", 60.0), 1.0
+    )
+    running.start()
+    await replica.log.write(lambda: None)  # after the attempt to take the lease
+    await asyncio.sleep(0.05)
+    assert running._running is not None and not running._running.done()
+    await running.close()
+
+
+@pytest.mark.postgres
+async def test_a_database_that_takes_no_writes_is_unavailable(postgres_url: str) -> None:
+    engine = open_database(postgres_url)
+    with engine.begin() as db:
+        db.execute(
+            text(
+                "ALTER DATABASE "
+                + str(engine.url.database)
+                + " SET default_transaction_read_only = on"
+            )
+        )
+    engine.dispose()  # the next connections read only, as after a failover
+    log = AsyncEventLog(EventLog(engine), 1_000)
+    with pytest.raises(Unavailable):
+        await log.append([event("e")])
+    await log.close()
+    engine.dispose()
 
 
 async def test_one_replica_works_at_a_time(replica: Replica, engine: Engine) -> None:

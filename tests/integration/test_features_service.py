@@ -142,6 +142,11 @@ async def test_malformed_requests_are_refused_with_the_field_at_fault(
         "item_ids: ": stub.GetItemFeatures(
             features_pb2.GetItemFeaturesRequest(release_id="r"), timeout=SECONDS
         ),
+        "item_ids[1]: has a character": stub.GetItemFeatures(
+            features_pb2.GetItemFeaturesRequest(release_id="r", item_ids=["i", "\0"]),
+            timeout=SECONDS,
+        ),
+        "user_id: has a character": user_features(channel, user="u\0"),
     }
     for field, call in calls.items():
         code, details = await refusal(call)
