@@ -89,7 +89,9 @@ def train_from_log(
                 progress,
                 release_root.parent / "checkpoints",
             )
-        StoredRecommendations(engine).write(release.release_id, _kept(read_lists(release), erased))
+        lists = StoredRecommendations(engine)
+        lists.write(release.release_id, _kept(read_lists(release), erased))
+        lists.drop_erased(release.release_id)  # of those who were erased while that was written
         ReleaseRegistry(engine).add(
             release.release_id, release.manifest.metrics, activate_at_start=activate_at_start
         )

@@ -19,8 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable, DropTable
 
-from services.common.database import metadata
-from services.common.erased import erased_users, user_hash
+from services.common.database import metadata, overwriting
+from services.common.erased import erased_users, tombstones, user_hash
 
 _stored = Table(
     "stored_recommendations",
@@ -83,6 +83,25 @@ class StoredRecommendations:
             db.execute(insert(_stored).from_select(["release_id", *columns], all_of_it))
             db.execute(DropTable(_staged))
         return written
+
+    def drop_erased(self, release_id: str) -> int:
+        """Removes a release's lists of erased users; returns how many there were.
+
+        An erasure while lists are written does not see them, and who writes may not see it; so this
+        is to follow.
+        """
+        ours, last = _stored.c.release_id == release_id, ""
+        query = select(_stored.c.user_id).where(ours).order_by(_stored.c.user_id).limit(_CHUNK)
+        gone: list[str] = []
+        with self._engine.connect() as db:
+            while users := db.execute(query.where(_stored.c.user_id > last)).scalars().all():
+                gone += tombstones(db, users)
+                last = users[-1]
+        if gone:
+            with self._engine.connect() as db, overwriting(db):
+                for user_id in gone:
+                    db.execute(delete(_stored).where(ours, _stored.c.user_id == user_id))
+        return len(gone)
 
     def read(self, release_id: str, user_id: str) -> tuple[list[str], list[float]] | None:
         """A user's list as `(item_ids, scores)`, best first; None without one.

@@ -288,6 +288,22 @@ async def test_a_list_that_training_wrote_after_the_erasure_is_not_read(
     assert StoredRecommendations(engine).read("r", "v") == (["i"], [1.0])
 
 
+async def test_lists_of_users_who_were_erased_while_they_were_written_are_dropped(
+    replica: Replica, engine: Engine
+) -> None:
+    lists, users = StoredRecommendations(engine), [f"u{n}" for n in range(4_500)]
+    for user in ("u1", "u4400"):
+        await replica.eraser.erase(user)
+    for release in ("r", "s"):
+        lists.write(release, ((user, ["i"], [1.0]) for user in users))
+    assert lists.drop_erased("r") == 2
+    table = metadata.tables["stored_recommendations"].c
+    with engine.connect() as db:
+        left = db.execute(select(table.user_id).where(table.release_id == "r")).scalars().all()
+    assert set(left) == set(users) - {"u1", "u4400"}
+    assert lists.drop_erased("r") == 0
+
+
 async def test_a_friend_who_was_erased_has_no_events(replica: Replica, engine: Engine) -> None:
     UserTable(engine).upsert([User("me", "", ("u", "v"))])
     await replica.recorder.record([event("a", "u"), event("b", "v")])
