@@ -1,16 +1,18 @@
 """`tandem upsert-items`: items of a file into the running system."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import grpc
 import pandas as pd
 
 from deploy.local.state import State
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_cli.options import connect, json_option, port_option, state_option
 from tandem_cli.output import print_json
-from tandem_client import item
+from tandem_client import TandemError, item
 
 _ITEMS_A_CALL = 1_000
 _FACTS = ("year", "adult", "available")
@@ -22,19 +24,43 @@ _FACTS = ("year", "adult", "available")
 @port_option
 @json_option
 def upsert_items(file: Path, state: State, port: int | None, as_json: bool) -> None:
-    """Adds the items of FILE (items.csv or .parquet), or changes what is known of them."""
+    """Adds the items of FILE (items.csv or .parquet), or changes what is known of them.
+
+    Ends at the first thousand that is refused as a whole, and says what was taken before.
+    """
     from training.readers import read_items  # pyarrow and pandas are slow to import
 
-    total = pb.UpsertItemsResponse()
+    total, failure = pb.UpsertItemsResponse(), ""
     with connect(state, port) as client:
         for first, items in _calls(read_items(file)):
-            answer = client.upsert_items(items)
+            try:
+                answer = client.upsert_items(items)
+            except TandemError as error:
+                failure = _in_the_file(error, first, len(items), total.accepted)
+                break
             total.accepted += answer.accepted
-            for error in answer.errors:
-                error.index += first
+            for refused in answer.errors:
+                refused.index += first
             total.errors.extend(answer.errors)
     if as_json:
-        return print_json(total)
+        print_json(total)
+    else:
+        _print_report(total)
+    if failure:
+        raise click.ClickException(failure)
+
+
+def _in_the_file(error: TandemError, first: int, count: int, accepted: int) -> str:
+    """What a failed call means, with positions in the file, from 1."""
+    why = str(error)
+    if error.code == grpc.StatusCode.INVALID_ARGUMENT:
+        why = re.sub(
+            r"^items\[(\d+)\]\.", lambda m: f"item {first + int(m[1]) + 1}: ", error.details
+        )
+    return f"items {first + 1} to {first + count} not accepted, {accepted} before were: {why}"
+
+
+def _print_report(total: pb.UpsertItemsResponse) -> None:
     print(f"accepted {total.accepted}, refused {len(total.errors)}")
     for error in total.errors:
         print(f"item {error.index + 1}: {error.field}: {error.reason}")
