@@ -19,7 +19,7 @@ class FeaturesSettings(ServiceSettings):
 
     store_root: Path
     """Folder of Feast's own files: the SQLite online store, the file registry, and the offline
-    store in `offline`."""
+    store in `offline`, which one replica may use: with several, each needs a folder of its own."""
 
     online_store: Literal["sqlite", "redis"] = "sqlite"
     """Feast's online store. SQLite allows one replica only."""

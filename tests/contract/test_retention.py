@@ -119,7 +119,7 @@ async def test_expiry_goes_on_past_events_that_were_erased_meanwhile(
     await replica.recorder.record([event(f"erased{n}", user="erased") for n in range(500)])
     await replica.recorder.record([event("old")])
     record_again_days_ago(engine, 2, "%")
-    erased = []
+    erased: list[str] = []
 
     def erase(_db: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("INSERT INTO user_versions") and not erased:
