@@ -20,6 +20,12 @@ from models.popularity import SECONDS_A_DAY
 HALF_LIVES_DAYS = (0.25, 2.0, 14.0, 90.0, 365.0)
 """Half-lives that are counted side by side; training chooses the one that a release is served."""
 
+TREND_ITEMS = 200
+"""Items of a list of what is on the rise."""
+
+TREND_CAPACITY = 10_000
+"""Items that are counted for each region, and for all together, unless a setting says otherwise."""
+
 LATE_SECONDS = 3600.0
 """Counters cannot go back in time: for a moment this much before their newest event, they know
 nothing."""
@@ -85,7 +91,7 @@ class TrendCounters(Generic[K]):
         most_regions: regions kept; of more, the one with the fewest recent events goes.
     """
 
-    def __init__(self, most_items: int = 20_000, most_regions: int = 256) -> None:
+    def __init__(self, most_items: int = TREND_CAPACITY, most_regions: int = 256) -> None:
         self._most_items = most_items
         self._most_regions = most_regions
         self._half_lives = np.array(HALF_LIVES_DAYS) * SECONDS_A_DAY

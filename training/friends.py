@@ -27,7 +27,11 @@ class Friends:
         first `MOST_FRIENDS` count, as live."""
         row_of = {user_id: row for row, user_id in enumerate(users["user_id"])}
         lists = [
-            [row_of[friend] for friend in list(friends)[:MOST_FRIENDS] if friend in row_of]
+            [
+                row_of[friend]
+                for friend in list(dict.fromkeys(friends))[:MOST_FRIENDS]
+                if friend in row_of
+            ]
             for friends in users["friends"]
         ]
         lengths = np.array([len(each) for each in lists], dtype=np.int64)

@@ -3,7 +3,6 @@
 Trends come from the very class that counts live events, swept through the log in the order of time.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 from models.events import NEGATIVE
 from models.friends import EVENTS_A_FRIEND, FriendsEvents, friends_items
 from models.history import Surroundings, WeightedRows
-from models.trending import HALF_LIVES_DAYS, Trend, TrendCounters
+from models.trending import HALF_LIVES_DAYS, TREND_ITEMS, Trend, TrendCounters
 from training.friends import Friends
 from training.ranks import rank_targets
 from training.sequences import EventSequences
 from training.splits import Queries, last_new_events
-
-MOST_ITEMS = 200
-"""Items of each trend, as live."""
 
 _QUESTIONS = 1_000
 _USUAL_DAYS = 14.0
@@ -33,7 +29,8 @@ class Around:
     Args:
         friends: of the log's users.
         half_life_days: of trends, one of `HALF_LIVES_DAYS`.
-        known: events that are known whatever the moment; None for none.
+        known: events that are known whatever the moment; None for none, so that only those of the
+            queries' log count that lie before each moment.
     """
 
     def __init__(
@@ -54,9 +51,14 @@ class Around:
         """
         around = np.empty(len(queries), dtype=object)
         around[:] = [Surroundings()] * len(queries)
-        sweep = _sweep(queries, copy.deepcopy(self._base), self._half_life)
-        for query, (everywhere, here) in sweep:
-            around[query] = Surroundings(trend=_rows(everywhere), trend_here=_rows(here))
+        counters = self._base.copy()
+        for query, region in _sweep(queries, counters):
+            around[query] = Surroundings(
+                trend=_rows(counters.top(self._half_life, TREND_ITEMS)),
+                trend_here=_rows(counters.top(self._half_life, TREND_ITEMS, region))
+                if region
+                else WeightedRows(),
+            )
         if len(self._friends.users):
             for query, friends in enumerate(self._of_friends(queries)):
                 around[query] = replace(around[query], friends=friends)
@@ -83,9 +85,14 @@ def choose_trend_half_life(log: EventSequences, n_items: int) -> float:
     queries = replace(last_new_events(log, _QUESTIONS), recorded=True)
     if not len(queries):
         return _USUAL_DAYS
+    around = {days: np.empty(len(queries), dtype=object) for days in HALF_LIVES_DAYS}
+    counters: TrendCounters[int] = TrendCounters()
+    for query, _region in _sweep(queries, counters):  # one for all of them
+        for days, each in around.items():
+            each[query] = Surroundings(trend=_rows(counters.top(days, TREND_ITEMS)))
 
-    def gain(half_life: float) -> float:
-        asked = Around(Friends.none(log.n_users), half_life).of(queries)
+    def gain(days: float) -> float:
+        asked = replace(queries, around=around[days])
         return rank_targets(lambda block: trend_scores(block, n_items), asked, n_items).gain()
 
     return max(HALF_LIVES_DAYS, key=gain)
@@ -99,28 +106,33 @@ def trend_scores(queries: Queries, n_items: int) -> NDArray[np.float32]:
     return scores
 
 
-def _sweep(
-    queries: Queries, counters: TrendCounters[int], half_life: float
-) -> Iterator[tuple[int, tuple[Trend[int], Trend[int]]]]:
-    """Trends of those queries whose moments the counters know, in the order of time."""
-    nothing = Trend[int]([], np.empty(0, np.float32))
-    log = _positive(queries.log) if queries.recorded else None
-    order = np.empty(0, np.int64)
-    if log is not None:
-        order = np.argsort(log.times, kind="stable")
-        order = order[log.times[order] > counters.newest]
-    done = 0
-    times, ends = queries.times, queries.ends
+def _sweep(queries: Queries, counters: TrendCounters[int]) -> Iterator[tuple[int, str]]:
+    """Goes through the queries in the order of time, counting what is recorded before each.
+
+    Yields:
+        Those whose moments the counters know, and the region of each; empty for none.
+    """
+    times, regions, done = queries.times, _regions(queries), 0
+    log = _positive(queries.log)
+    order = np.argsort(log.times, kind="stable")
+    order = order[log.times[order] > counters.newest] if queries.recorded else order[:0]
+    ends = np.searchsorted(log.times[order], times)
     for query in np.argsort(times, kind="stable").tolist():
-        if log is not None:
-            new = order[done : done + int(np.searchsorted(log.times[order[done:]], times[query]))]
-            _count(counters, log, new)
-            done += len(new)
-        if not counters.knows(times[query]):
-            continue
-        region = queries.log.region_names[queries.log.regions[ends[query]]]
-        here = counters.top(half_life, MOST_ITEMS, region) if region else nothing
-        yield query, (counters.top(half_life, MOST_ITEMS), here)
+        _count(counters, log, order[done : ends[query]])
+        done = ends[query]
+        if counters.knows(times[query]):
+            yield query, regions[query]
+
+
+def _regions(queries: Queries) -> list[str]:
+    """The region of each request, else that of the user's last known event that had one."""
+    log = queries.log
+    named = np.array([bool(name) for name in log.region_names])[log.regions]
+    last = np.maximum.accumulate(np.where(named, np.arange(len(log)), -1))
+    before = np.where(queries.ends > 0, last[queries.ends - 1], -1)
+    begins = log.offsets[queries.users]
+    at = np.where(named[queries.ends] | (before < begins), queries.ends, before)
+    return [log.region_names[code] for code in log.regions[at]]
 
 
 def _count(counters: TrendCounters[int], log: EventSequences, positions: NDArray[np.int64]) -> None:

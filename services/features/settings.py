@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from models.trending import TREND_CAPACITY, TREND_ITEMS
 from services.common.settings import ServiceSettings
 
 
@@ -41,7 +42,7 @@ class FeaturesSettings(ServiceSettings):
     seen_cache_items: int = Field(default=2_000_000, ge=0)
     """Item ids that the cache of seen items may hold, over all users; about 100 bytes each."""
 
-    trend_items: int = Field(default=10_000, ge=200)
+    trend_items: int = Field(default=TREND_CAPACITY, ge=TREND_ITEMS)
     """Items that the trend counts for each region, and for all regions together."""
 
     offline_days: float = Field(default=30.0, ge=0)

@@ -20,13 +20,10 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.trending import HALF_LIVES_DAYS, Trend
+from models.trending import HALF_LIVES_DAYS, TREND_CAPACITY, TREND_ITEMS, Trend
 from services.common.errors import InvalidArgument
 from services.features.metrics import TREND_EVENTS
 from services.features.trend_counting import BLOCK, TrendCounting
-
-ITEMS = 200
-"""Items of a list."""
 
 _POLL_SECONDS = 0.5
 _LONGEST_REST_SECONDS = 0.1
@@ -46,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Trends(Generic[E]):
-    """Encoded lists of at most `ITEMS` items: everywhere, and in one region."""
+    """Encoded lists of at most `TREND_ITEMS` items: everywhere, and in one region."""
 
     everywhere: E
     here: E
@@ -69,7 +66,7 @@ class LiveTrend(Generic[E]):
     """
 
     def __init__(
-        self, engine: Engine, encode: Callable[[Trend[str]], E], most_items: int = 10_000
+        self, engine: Engine, encode: Callable[[Trend[str]], E], most_items: int = TREND_CAPACITY
     ) -> None:
         self._counting = TrendCounting(engine, most_items)
         self._encode = encode
@@ -157,11 +154,13 @@ class LiveTrend(Generic[E]):
     def _trends(self, half_life_days: float, region: str, state: int) -> Trends[E]:
         made, everywhere = self._everywhere.get(half_life_days, (-1, self._nothing))
         if made != state:
-            everywhere = self._encode(self._counting.top(half_life_days, ITEMS, ""))
+            everywhere = self._encode(self._counting.top(half_life_days, TREND_ITEMS, ""))
             self._everywhere[half_life_days] = state, everywhere
         if not region:
             return Trends(everywhere, self._nothing)
-        return Trends(everywhere, self._encode(self._counting.top(half_life_days, ITEMS, region)))
+        return Trends(
+            everywhere, self._encode(self._counting.top(half_life_days, TREND_ITEMS, region))
+        )
 
     async def _run(self) -> None:
         loaded = False
