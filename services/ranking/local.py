@@ -47,12 +47,17 @@ def run(settings: RankingSettings) -> None:
         raise SystemExit(0)  # ends a start; where Ray swallows it, the event ends what follows
 
     _on_signals(stop)
-    with _only_user(settings.runtime_dir), _own_ray(settings):
-        _on_signals(stop)  # again: Ray installs handlers of its own
-        _deploy(settings)
-        log.info("serving", extra={"address": f"{settings.host}:{settings.port}"})
-        while not stopping.wait(WATCH_SECONDS):
-            _check_alive()
+    try:
+        with _only_user(settings.runtime_dir), _own_ray(settings):
+            _on_signals(stop)  # again: Ray installs handlers of its own
+            _deploy(settings)
+            log.info("serving", extra={"address": f"{settings.host}:{settings.port}"})
+            while not stopping.wait(WATCH_SECONDS):
+                _check_alive()
+    except SystemExit:
+        # While Ray waits for something it turns any exit into one with status 1.
+        if not stopping.is_set():
+            raise
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
