@@ -76,11 +76,12 @@ class ReleaseSwitch:
 
     async def lay_over(self) -> None:
         """Lays the live items over the release again if they changed; works off the event loop."""
-        known = self._current
-        if known is None or self._live is None or known.live is self._live.current():
-            return
-        laid_over = await asyncio.to_thread(known.with_live, self._live.current())
-        self._replace(known, laid_over)
+        while self._live is not None and (known := self._current) is not None:
+            live = self._live.current()
+            if known.live is live:
+                return
+            # What was replaced meanwhile, by a release or a tower, is laid over in the next round.
+            self._replace(known, await asyncio.to_thread(known.with_live, live))
 
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""

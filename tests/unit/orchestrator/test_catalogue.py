@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -131,6 +132,34 @@ async def test_the_switch_lays_changes_over_the_release_and_keeps_up_with_it(
         await switch.lay_over()
     finally:
         await switch.close()
+        engine.dispose()
+
+
+class ChangingItems:
+    """Live items that change while they are laid over a release."""
+
+    def __init__(self, *moments: tuple[LiveItem, ...]) -> None:
+        self.moments = list(moments)
+
+    def current(self) -> tuple[LiveItem, ...]:
+        return self.moments.pop(0) if len(self.moments) > 1 else self.moments[0]
+
+
+async def test_laying_over_goes_on_until_it_has_the_current_items(
+    release: Release, tmp_path: Path
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
+    registry = ReleaseRegistry(engine)
+    registry.add(release.release_id, {}, activate_at_start=True)
+    changing = ChangingItems(())
+    live = cast(LiveItems, changing)
+    switch = ReleaseSwitch(registry, release.path.parent, [], 1.0, 60.0, live)
+    try:
+        await switch.activate(release.release_id)
+        changing.moments = [LIVE[:1], LIVE[:1], LIVE[:2], LIVE]
+        await switch.lay_over()
+        assert switch.catalogue().live is LIVE
+    finally:
         engine.dispose()
 
 
