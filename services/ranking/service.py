@@ -54,6 +54,8 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
         self, request: ranking_pb2.PrepareReleaseRequest, context: object
     ) -> ranking_pb2.PrepareReleaseResponse:
         release = await self._releases.get(request.release_id)
+        if self._live is not None:
+            await self._live.up_to_date(release)
         return ranking_pb2.PrepareReleaseResponse(items=release.n_items)
 
 
