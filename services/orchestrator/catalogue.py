@@ -84,6 +84,7 @@ class Catalogue:
             self.tower,
         )
 
+    @cached_property
     def needs_tower(self) -> bool:
         """Whether there are items whose vectors only the release's towers can make."""
         if self.tower is not None:

@@ -180,7 +180,7 @@ class ReleaseSwitch:
 
     async def _add_tower(self) -> None:
         known = self._current
-        if known is None or known.release is self._towerless or not known.needs_tower():
+        if known is None or known.release is self._towerless or not known.needs_tower:
             return
         release = known.release
         try:
@@ -189,7 +189,7 @@ class ReleaseSwitch:
             self._towerless = release  # new items are shown, but count as like nothing
             log.error("no vectors of new items", extra={"error": str(error)})
             return
-        while (known := self._current) and known.release is release and known.needs_tower():
+        while (known := self._current) and known.release is release and known.needs_tower:
             self._replace(known, await asyncio.to_thread(known.with_tower, tower))
 
     def _replace(self, known: Catalogue, newer: Catalogue) -> None:
@@ -209,7 +209,7 @@ class ReleaseSwitch:
             return catalogue
         catalogue = catalogue.with_live(self._live.current())
         try:
-            needed = catalogue.needs_tower()
+            needed = catalogue.needs_tower
             return catalogue.with_tower(load_tower(release)) if needed else catalogue
         except ReleaseError as error:
             raise FailedPrecondition(str(error)) from None

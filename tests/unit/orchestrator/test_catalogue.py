@@ -41,7 +41,7 @@ def test_without_live_items_a_catalogue_is_the_releases_own_arrays(release: Rele
     catalogue = Catalogue.of(release)
     assert catalogue.items is release.items
     assert catalogue.with_live(()).items is release.items
-    assert not catalogue.needs_tower()
+    assert not catalogue.needs_tower
     rows = np.array([3, 1], np.int32)
     np.testing.assert_array_equal(catalogue.vectors(rows), release.item_vectors[rows])
 
@@ -67,14 +67,14 @@ def test_vectors_of_new_items_are_those_of_the_item_tower(tmp_path: Path) -> Non
     release = write_random_release(tmp_path, 30, dimensions=16, seed=2)
     live = tuple(LiveItem(f"n{n}", genres=("drama",), year=1990, seq=n) for n in range(3))
     catalogue = Catalogue.of(release).with_live(live)
-    assert catalogue.needs_tower() and not catalogue.vectors(np.array([31], np.int32)).any()
+    assert catalogue.needs_tower and not catalogue.vectors(np.array([31], np.int32)).any()
     catalogue = catalogue.with_tower(load_tower(release))
     rows = np.array([32, 4], np.int32)
     expected = NewItemVectors(TwoTowerScorer(release)).of(live)
     np.testing.assert_array_equal(catalogue.vectors(rows)[0], expected[2])
     np.testing.assert_array_equal(catalogue.vectors(rows)[1], release.item_vectors[4])
     more = catalogue.with_live((*live, replace(live[0], seq=3)))
-    assert not more.needs_tower()
+    assert not more.needs_tower
     np.testing.assert_array_equal(more.new_vectors[3], expected[0])
 
 
@@ -121,7 +121,7 @@ async def test_the_switch_lays_changes_over_the_release_and_keeps_up_with_it(
         assert switch.catalogue().items is switch.current().items
         table.upsert([LiveItem("fresh", genres=("drama",)), LiveItem("item-7", available=False)])
         live.refresh()
-        await until(lambda: bool(switch.catalogue().live) and not switch.catalogue().needs_tower())
+        await until(lambda: bool(switch.catalogue().live) and not switch.catalogue().needs_tower)
         catalogue = switch.catalogue()
         assert catalogue.items.row_of["fresh"] == 30 and not catalogue.items.available[7]
         assert catalogue.new_vectors.any()

@@ -97,11 +97,12 @@ async def test_a_slate_that_cannot_be_written_does_not_end_the_writer(
     broken = Candidates.of_source("ease", np.array([10_000], np.int32), np.array([1], np.float32))
     writer.start()
     writer.put(Slate(query(request_id="r1"), broken, Record()))
-    while lost() == before:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    writer.put(slate(query(request_id="r2")))
-    while SlateLog(engine).read("r2") is None:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while lost() == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        writer.put(slate(query(request_id="r2")))
+        while SlateLog(engine).read("r2") is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await writer.close()
     assert lost() - before == 1
 
