@@ -85,7 +85,7 @@ async def test_new_items_come_as_often_as_their_propensities_say(
     assert said[5, NEW[0]] > 5 * said[5, NEW[1]] > 0
 
 
-async def test_all_but_the_explored_place_is_as_without_and_certain(
+async def test_all_but_the_explored_place_is_as_without(
     query: MakeQuery, catalogue: Catalogue
 ) -> None:
     [plain] = await slates(query, catalogue, 1, rate=0.0)
@@ -93,8 +93,24 @@ async def test_all_but_the_explored_place_is_as_without_and_certain(
         [(at, _)] = places(slate)
         rest = np.arange(10) != at
         assert slate.chosen.rows[rest].tolist() == plain.chosen.rows[rest].tolist()
-        assert (slate.chosen.columns[PROPENSITY][rest] == 1).all()
+        expected = np.array([1.0] * 5 + [0.8] * 5)
+        np.testing.assert_allclose(slate.chosen.columns[PROPENSITY][rest], expected[rest])
     assert PROPENSITY not in plain.chosen.columns
+
+
+async def test_what_diversity_puts_in_an_open_place_is_as_often_there_as_it_says(
+    query: MakeQuery, catalogue: Catalogue
+) -> None:
+    [plain] = await slates(query, catalogue, 1, rate=0.0)
+    asked, stayed = 2_000, np.zeros(10)
+    for slate in await slates(query, catalogue, asked):
+        same = slate.chosen.rows == plain.chosen.rows
+        stayed += same
+        said = slate.chosen.columns[PROPENSITY]
+        np.testing.assert_allclose(said[:5], 1)
+        np.testing.assert_allclose(said[5:][same[5:]], 1 - RATE / 5)
+    assert (stayed[:5] == asked).all()
+    np.testing.assert_allclose(stayed[5:] / asked, 1 - RATE / 5, atol=0.03)
 
 
 async def test_the_same_request_again_has_the_same_slate(
@@ -162,5 +178,5 @@ def test_choosing_costs_little(query: MakeQuery, catalogue: Catalogue) -> None:
     explorer, asked = NewItemExplorer(1.0, 7), query(count=10, catalogue=catalogue)
     started = time.perf_counter()
     for _ in range(200):
-        assert explorer.place(asked, ranked, slate) is not None
+        assert explorer.explore(asked, ranked, slate) is not None
     assert (time.perf_counter() - started) / 200 < 2e-3
