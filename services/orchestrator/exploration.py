@@ -20,7 +20,8 @@ _SECONDS_A_DAY = 86_400.0
 class NewItemExplorer:
     """Now and then gives one place of a slate to a new item that is not in it.
 
-    Eligible are live items within some days of their first upsert that passed all filters. With
+    Eligible are live items within some days of their first upsert that passed all filters, and that
+    the release does not hold, or holds without events. With
     probability `rate`, one of the places in the last half of the slate (never one of the first
     three; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
     softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
@@ -61,10 +62,8 @@ class NewItemExplorer:
 
     def _eligible(self, query: Query, ranked: Candidates, shown: Rows) -> NDArray[np.intp]:
         """(e,) positions among the ranked candidates."""
-        numbers = ranked.rows - query.catalogue.n_items
-        live = np.flatnonzero(numbers >= 0)
-        ages = query.time - query.catalogue.first_seen[numbers[live]]
-        return live[(ages <= self._seconds) & ~np.isin(ranked.rows[live], shown)]
+        ages = query.time - query.catalogue.born(ranked.rows)
+        return np.flatnonzero((ages <= self._seconds) & ~np.isin(ranked.rows, shown))
 
 
 def open_places(length: int) -> range:

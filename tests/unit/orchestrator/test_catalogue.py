@@ -63,6 +63,17 @@ def test_new_items_have_rows_after_the_releases_and_held_ones_keep_theirs(
     assert release.items.genres[3] == ("odd",) and len(release.items) == N
 
 
+def test_only_new_items_and_those_without_events_were_born_lately(release: Release) -> None:
+    unheard = int(np.argmin(release.item_vectors[:, -1]))
+    held = LiveItem(f"i{unheard}", seq=1, created_at=7.0)
+    catalogue = Catalogue.of(release).with_live((LIVE[0], held, replace(held, item_id="i9", seq=2)))
+    rows = np.array([0, unheard, 9, N, 38], np.int32)
+    never = -np.inf
+    assert unheard not in (0, 9, 38)
+    assert catalogue.born(rows).tolist() == [never, 7.0, never, 5.0, never]
+    assert Catalogue.of(release).born(rows[:3]).tolist() == [never] * 3
+
+
 def test_vectors_of_new_items_are_those_of_the_item_tower(tmp_path: Path) -> None:
     release = write_random_release(tmp_path, 30, dimensions=16, seed=2)
     live = tuple(LiveItem(f"n{n}", genres=("drama",), year=1990, seq=n) for n in range(3))
