@@ -1,6 +1,7 @@
 """What is known of a user at one moment, as it travels between services. Needs no torch."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +48,16 @@ class WeightedRows:
         """(r,) float32 weights of item rows; 0 for a row that is not among these."""
         if not len(self.rows):
             return np.zeros(len(rows), np.float32)
-        order = np.argsort(self.rows)
-        known = self.rows[order]
+        known, weights = self._by_row
         place = np.minimum(np.searchsorted(known, rows), len(known) - 1)
-        found: NDArray[np.float32] = np.where(
-            known[place] == rows, self.weights[order][place], np.float32(0)
-        )
+        found: NDArray[np.float32] = np.where(known[place] == rows, weights[place], np.float32(0))
         return found
+
+    @cached_property
+    def _by_row(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Rows in order, and their weights; each request looks up several times."""
+        order = np.argsort(self.rows)
+        return self.rows[order], self.weights[order]
 
 
 @dataclass(frozen=True)

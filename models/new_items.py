@@ -139,19 +139,43 @@ class Likes:
         return rows
 
     def _nearest(self, vectors: Matrix) -> Rows:
-        best = np.full((len(vectors), self._count), -np.inf, np.float32)
-        rows = np.zeros((len(vectors), self._count), np.int32)
+        """Block by block on both sides, so that memory is bounded whatever comes at once."""
+        rows = np.empty((len(vectors), self._count), np.int32)
+        for start in range(0, len(vectors), _CHUNK):
+            block = vectors[start : start + _CHUNK, :-FOLDED_COLUMNS]
+            rows[start : start + _CHUNK] = self._nearest_of_block(block)
+        return rows
+
+    def _nearest_of_block(self, block: Matrix) -> Rows:
+        best = np.empty((len(block), 0), np.float32)
+        rows = np.empty((len(block), 0), np.int32)
         for start in range(0, len(self._known), _KNOWN_CHUNK):
             known = np.asarray(self._known[start : start + _KNOWN_CHUNK, :-FOLDED_COLUMNS])
             lengths = np.maximum(np.linalg.norm(known, axis=1), 1e-12)
-            cosines = vectors[:, :-FOLDED_COLUMNS] @ (known / lengths[:, None]).T
-            here = np.arange(start, start + len(known), dtype=np.int32)
-            cosines = np.concatenate([best, cosines], axis=1)
-            found = np.concatenate([rows, np.broadcast_to(here, (len(rows), len(here)))], axis=1)
-            order = np.argsort(-cosines, axis=1, kind="stable")[:, : self._count]
-            best = np.take_along_axis(cosines, order, axis=1)
-            rows = np.take_along_axis(found, order, axis=1)
+            cosines = block @ (known / lengths[:, None]).T
+            places = _largest(cosines, self._count)
+            best = np.hstack([best, np.take_along_axis(cosines, places, axis=1)])
+            rows = np.hstack([rows, (places + start).astype(np.int32)])
+            places = _largest(best, self._count)
+            best = np.take_along_axis(best, places, axis=1)
+            rows = np.take_along_axis(rows, places, axis=1)
         return rows
+
+
+def _largest(values: Matrix, count: int) -> NDArray[np.intp]:
+    """(b, k) places of the k largest of each row, largest first, of equal ones the first."""
+    width = values.shape[1]
+    if width <= count:
+        return np.argsort(-values, axis=1, kind="stable")
+    least = np.partition(values, width - count, axis=1)[:, width - count, np.newaxis]
+    above = values > least
+    # Of those that equal the least one, the first fill up what is left.
+    spare = count - above.sum(axis=1, keepdims=True)
+    equal = values == least
+    chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= spare))
+    places = np.nonzero(chosen)[1].reshape(len(values), count)
+    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(places, order, axis=1)
 
 
 @dataclass(frozen=True)

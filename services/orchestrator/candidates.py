@@ -160,7 +160,7 @@ EXPLORATION = "exploration"
 """Name of the source of an item that exploration put where it is; it has others, too."""
 
 PROPENSITY = "propensity"
-"""Column of the chances with which exploration put items where they are; absent for all ones."""
+"""Column of the chances with which items are where they are; absent where all are certain."""
 
 PREDICTION = "prediction"
 """Column of what the scores predict."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from models.new_items import NewItemVectors
 
 
+_PRIOR_COLUMN = -1
+"""That of `models.scorer`, which needs torch. Items without events have the smallest prior."""
+
+
 @dataclass(frozen=True)
 class _LaidOver(Items):
     """Items of which some rows stand for no item: those of live items that the release holds."""
@@ -23,6 +27,22 @@ class _LaidOver(Items):
     @cached_property
     def row_of(self) -> dict[str, int]:
         return self.known
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """Live items that a release holds without any events: it was trained soon after they came.
+
+    Attributes:
+        rows: (h,) int32, in order.
+        first_seen: (h,) float64 when each was first upserted, in Unix seconds.
+    """
+
+    rows: NDArray[np.int32]
+    first_seen: NDArray[np.float64]
+
+
+_NONE_UNHEARD = Unheard(np.empty(0, np.int32), np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Catalogue:
         new_vectors: (m, d) float32 tower vectors of the live items.
         first_seen: (m,) float64 when each was first upserted, in Unix seconds.
         tower: makes vectors of new items; None until it is needed.
+        unheard: live items that the release holds, and that nobody watched before it was trained.
     """
 
     release: Release
@@ -48,6 +69,7 @@ class Catalogue:
     new_vectors: NDArray[np.float32]
     first_seen: NDArray[np.float64]
     tower: "NewItemVectors | None" = None
+    unheard: Unheard = _NONE_UNHEARD
 
     @classmethod
     def of(cls, release: Release) -> "Catalogue":
@@ -82,8 +104,23 @@ class Catalogue:
             vectors if self.tower is None else self.tower.of(live),
             np.array([item.created_at for item in live]),
             self.tower,
+            _unheard(self.release, live),
         )
 
+    def born(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(r,) when each was first upserted, in Unix seconds; -inf for all but new items.
+
+        New are live items that the release does not hold, or that it holds without any events.
+        """
+        born = np.full(len(rows), -np.inf)
+        after = rows >= self.n_items
+        born[after] = self.first_seen[rows[after] - self.n_items]
+        at = np.searchsorted(self.unheard.rows, rows)
+        found = np.flatnonzero(np.append(self.unheard.rows, -1)[at] == rows)
+        born[found] = self.unheard.first_seen[at[found]]
+        return born
+
+    @cached_property
     def needs_tower(self) -> bool:
         """Whether there are items whose vectors only the release's towers can make."""
         if self.tower is not None:
@@ -126,6 +163,17 @@ def _laid_over(base: Items, live: tuple[LiveItem, ...]) -> Items:
         items.titles[row], items.genres[row], items.years[row] = item.title, item.genres, item.year
         items.adult[row], items.available[row] = item.adult, item.available
     return items
+
+
+def _unheard(release: Release, live: tuple[LiveItem, ...]) -> Unheard:
+    row_of = release.items.row_of
+    held = {row_of[item.item_id]: item.created_at for item in live if item.item_id in row_of}
+    if not held:
+        return _NONE_UNHEARD
+    rows = np.array(sorted(held), np.int32)
+    prior = release.item_vectors[:, _PRIOR_COLUMN]
+    rows = rows[prior[rows] == prior.min()]
+    return Unheard(rows, np.array([held[row] for row in rows.tolist()]))
 
 
 def _objects(texts: list[str]) -> NDArray[np.object_]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.orchestrator.candidates import Candidates, Query, Rows
-from services.orchestrator.pipeline import Placed
+from services.orchestrator.pipeline import Explored, Placed
 
 FIRST_PLACES = 3
 """Places at the head of a slate that are never given away."""
@@ -20,7 +20,8 @@ _SECONDS_A_DAY = 86_400.0
 class NewItemExplorer:
     """Now and then gives one place of a slate to a new item that is not in it.
 
-    Eligible are live items within some days of their first upsert that passed all filters. With
+    Eligible are live items within some days of their first upsert that passed all filters, and that
+    the release does not hold, or holds without events. With
     probability `rate`, one of the places in the last half of the slate (never one of the first
     three; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
     softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
@@ -28,6 +29,7 @@ class NewItemExplorer:
 
         rate / places * (0.9 softmax(scores)_i + 0.1 / eligible)
 
+    and what is in one of these places otherwise is there with probability 1 - rate / places.
     The request's and the user's ids decide the draw: the same request again has the same slate.
 
     Args:
@@ -39,30 +41,29 @@ class NewItemExplorer:
         self._rate = rate
         self._seconds = days * _SECONDS_A_DAY
 
-    def place(self, query: Query, ranked: Candidates, slate: Candidates) -> Placed | None:
+    def explore(self, query: Query, ranked: Candidates, slate: Candidates) -> Explored | None:
         places = open_places(len(slate))
         if not self._rate or not len(places) or not query.catalogue.live:
             return None
         eligible = self._eligible(query, ranked, slate.rows)
         if not len(eligible):
             return None
+        # Whatever is in an open place was there only because the place was not given away.
+        propensities = np.ones(len(slate))
+        propensities[places.start : places.stop] = 1 - self._rate / len(places)
         explores, place, item = _draws(query)
         if explores >= self._rate:
-            return None
+            return Explored(propensities)
         chances = draw_chances(ranked.scores[eligible])
         drawn = min(int(np.searchsorted(np.cumsum(chances), item, "right")), len(eligible) - 1)
-        return Placed(
-            place=places[int(place * len(places))],
-            position=int(eligible[drawn]),
-            propensity=self._rate / len(places) * float(chances[drawn]),
-        )
+        at = places[int(place * len(places))]
+        propensities[at] = self._rate / len(places) * chances[drawn]
+        return Explored(propensities, Placed(at, int(eligible[drawn])))
 
     def _eligible(self, query: Query, ranked: Candidates, shown: Rows) -> NDArray[np.intp]:
         """(e,) positions among the ranked candidates."""
-        numbers = ranked.rows - query.catalogue.n_items
-        live = np.flatnonzero(numbers >= 0)
-        ages = query.time - query.catalogue.first_seen[numbers[live]]
-        return live[(ages <= self._seconds) & ~np.isin(ranked.rows[live], shown)]
+        ages = query.time - query.catalogue.born(ranked.rows)
+        return np.flatnonzero((ages <= self._seconds) & ~np.isin(ranked.rows, shown))
 
 
 def open_places(length: int) -> range:

@@ -107,15 +107,9 @@ def with_user(query: Query, known: UserFeatures) -> Query:
 def _weighted(query: Query, found: WeightedItems) -> WeightedRows:
     """Rows of those items that the catalogue holds, live ones too."""
     row_of = query.catalogue.items.row_of
-    pairs = [
-        (row_of[item_id], weight)
-        for item_id, weight in zip(found.item_ids, found.weights, strict=True)
-        if item_id in row_of
-    ]
-    return WeightedRows(
-        np.array([row for row, _ in pairs], dtype=np.int32),
-        np.array([weight for _, weight in pairs], dtype=np.float32),
-    )
+    rows = np.array([row_of.get(item_id, -1) for item_id in found.item_ids], dtype=np.int32)
+    held = rows >= 0
+    return WeightedRows(rows[held], found.weights[held])
 
 
 class ItemHydrator:

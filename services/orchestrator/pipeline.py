@@ -101,17 +101,29 @@ class Placed:
     Attributes:
         place: in the slate, from 0.
         position: of the candidate, among the ranked ones.
-        propensity: probability, given the request, that this candidate is put in this place.
     """
 
     place: int
     position: int
-    propensity: float
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What exploration makes of a slate.
+
+    Attributes:
+        propensities: (n,) float64 probabilities, given the request, that what is served in each
+            place is put there.
+        placed: the candidate that this slate is explored with; mostly none.
+    """
+
+    propensities: NDArray[np.float64]
+    placed: Placed | None = None
 
 
 class Explorer(Protocol):
-    def place(self, query: Query, ranked: Candidates, slate: Candidates) -> Placed | None:
-        """The candidate that this slate is explored with; mostly none."""
+    def explore(self, query: Query, ranked: Candidates, slate: Candidates) -> Explored | None:
+        """What becomes of a slate; None where nothing can be explored, and all is certain."""
 
 
 @dataclass(frozen=True)
@@ -273,20 +285,20 @@ class Pipeline:
         if self.explorer is None:
             return candidates
         started = time.perf_counter()
-        placed = self.explorer.place(query, ranked, candidates)
-        if placed is not None:
-            candidates = _explored(candidates, ranked, placed)
+        explored = self.explorer.explore(query, ranked, candidates)
+        if explored is not None:
+            candidates = _with(explored, candidates, ranked)
         _note(record, "select", self.explorer, len(ranked), len(candidates), started)
         return candidates
 
 
-def _explored(slate: Candidates, ranked: Candidates, placed: Placed) -> Candidates:
-    """The slate with the candidate in its place."""
-    propensities = np.ones(len(slate))
-    propensities[placed.place] = placed.propensity
-    explored = slate.replaced(placed.place, ranked, placed.position)
-    explored = explored.also_found_by(EXPLORATION, placed.place)
-    return explored.with_columns({PROPENSITY: propensities})
+def _with(explored: Explored, slate: Candidates, ranked: Candidates) -> Candidates:
+    """The slate with a candidate in its place, if there is one, and propensities."""
+    placed = explored.placed
+    if placed is not None:
+        slate = slate.replaced(placed.place, ranked, placed.position)
+        slate = slate.also_found_by(EXPLORATION, placed.place)
+    return slate.with_columns({PROPENSITY: explored.propensities})
 
 
 async def _timed(record: Record, stage: str, component: object, work: Awaitable[_T]) -> _T:

@@ -76,11 +76,12 @@ class ReleaseSwitch:
 
     async def lay_over(self) -> None:
         """Lays the live items over the release again if they changed; works off the event loop."""
-        known = self._current
-        if known is None or self._live is None or known.live is self._live.current():
-            return
-        laid_over = await asyncio.to_thread(known.with_live, self._live.current())
-        self._replace(known, laid_over)
+        while self._live is not None and (known := self._current) is not None:
+            live = self._live.current()
+            if known.live is live:
+                return
+            # What was replaced meanwhile, by a release or a tower, is laid over in the next round.
+            self._replace(known, await asyncio.to_thread(known.with_live, live))
 
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""
@@ -179,7 +180,7 @@ class ReleaseSwitch:
 
     async def _add_tower(self) -> None:
         known = self._current
-        if known is None or known.release is self._towerless or not known.needs_tower():
+        if known is None or known.release is self._towerless or not known.needs_tower:
             return
         release = known.release
         try:
@@ -188,7 +189,7 @@ class ReleaseSwitch:
             self._towerless = release  # new items are shown, but count as like nothing
             log.error("no vectors of new items", extra={"error": str(error)})
             return
-        while (known := self._current) and known.release is release and known.needs_tower():
+        while (known := self._current) and known.release is release and known.needs_tower:
             self._replace(known, await asyncio.to_thread(known.with_tower, tower))
 
     def _replace(self, known: Catalogue, newer: Catalogue) -> None:
@@ -208,7 +209,7 @@ class ReleaseSwitch:
             return catalogue
         catalogue = catalogue.with_live(self._live.current())
         try:
-            needed = catalogue.needs_tower()
+            needed = catalogue.needs_tower
             return catalogue.with_tower(load_tower(release)) if needed else catalogue
         except ReleaseError as error:
             raise FailedPrecondition(str(error)) from None

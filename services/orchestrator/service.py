@@ -5,20 +5,18 @@ from collections.abc import Callable, Set
 from typing import Any, TypeAlias
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from services.common.deadlines import Budget
 from services.common.erased import user_hash
 from services.common.errors import InvalidArgument
 from services.common.live_view import LiveItems
-from services.common.releases import ReleaseRecord
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
-from services.orchestrator.candidates import PART, PREDICTION, PROPENSITY, Query
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
-from services.orchestrator.pipeline import Level, Pipeline, Slate
+from services.orchestrator.encoding import encode_level, encode_release, encode_slate
+from services.orchestrator.pipeline import Level, Pipeline
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
 from services.orchestrator.similar_users import METHOD, Erased, check_method, similar_users
@@ -59,7 +57,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         slate = await self._pipeline.run(query)
         if self._slates is not None:
             self._slates.put(slate)
-        return _encode_slate(slate, request.explain)
+        return encode_slate(slate, request.explain)
 
     async def RecommendStored(
         self, request: pb.RecommendStoredRequest, context: Context
@@ -82,7 +80,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
                 for i in items
             ],
             release_id=catalogue.release.release_id,
-            level=_level(level),
+            level=encode_level(level),
         )
 
     async def SimilarItems(
@@ -199,92 +197,15 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
         self, request: pb.ListReleasesRequest, context: Context
     ) -> pb.ListReleasesResponse:
         records = await self._switch.releases()
-        return pb.ListReleasesResponse(releases=[_encode_release(record) for record in records])
+        return pb.ListReleasesResponse(releases=[encode_release(record) for record in records])
 
     async def ActivateRelease(
         self, request: pb.ActivateReleaseRequest, context: Context
     ) -> pb.ActivateReleaseResponse:
         record = await self._switch.activate(check_id("release_id", request.release_id))
-        return pb.ActivateReleaseResponse(release=_encode_release(record))
+        return pb.ActivateReleaseResponse(release=encode_release(record))
 
     async def RollbackRelease(
         self, request: pb.RollbackReleaseRequest, context: Context
     ) -> pb.RollbackReleaseResponse:
-        return pb.RollbackReleaseResponse(release=_encode_release(await self._switch.rollback()))
-
-
-def _encode_slate(slate: Slate, explain: bool) -> pb.RecommendResponse:
-    items, chosen, record = slate.query.catalogue.items, slate.chosen, slate.record
-    scores = chosen.columns.get(PREDICTION, chosen.scores)
-    propensities = chosen.columns.get(PROPENSITY, np.ones(len(chosen)))
-    parts = {
-        name.removeprefix(PART): column
-        for name, column in chosen.columns.items()
-        if name.startswith(PART)
-    }
-    return pb.RecommendResponse(
-        items=[
-            pb.RecommendedItem(
-                item_id=items.ids[row],
-                score=score,
-                title=items.titles[row],
-                sources=chosen.sources_of(position),
-                parts={name: values[position] for name, values in parts.items()},
-                propensity=propensities[position],
-            )
-            for position, (row, score) in enumerate(
-                zip(chosen.rows.tolist(), scores.tolist(), strict=True)
-            )
-        ],
-        release_id=slate.query.release.release_id,
-        level=_level(record.level),
-        stage_millis=record.stage_millis,
-        request_id=slate.query.request_id,
-        trace=_encode_trace(slate) if explain else None,
-    )
-
-
-def _encode_trace(slate: Slate) -> pb.Trace:
-    return pb.Trace(
-        stages=[
-            pb.StageTrace(
-                stage=c.stage,
-                component=c.component,
-                rows_in=c.rows_in,
-                rows_out=c.rows_out,
-                millis=c.millis,
-                error=c.error,
-            )
-            for c in slate.record.components
-        ],
-        user=encode_user_trace(slate.query),
-    )
-
-
-def encode_user_trace(query: Query) -> pb.UserTrace:
-    """What an explained answer says of the user."""
-    session, user = query.session, query.user
-    trace = pb.UserTrace(
-        version=session.version,
-        events=session.events,
-        friends_items=len(user.around.friends) if user else 0,
-        region=user.region if user else query.region,
-    )
-    if session.newest is not None:
-        trace.newest.FromMicroseconds(round(session.newest * 1e6))
-    return trace
-
-
-def _encode_release(record: ReleaseRecord) -> pb.Release:
-    created_at = Timestamp()
-    created_at.FromDatetime(record.created_at)
-    return pb.Release(
-        release_id=record.release_id,
-        state=f"RELEASE_STATE_{record.state.value}",
-        created_at=created_at,
-        metrics=record.metrics,
-    )
-
-
-def _level(level: Level) -> str:
-    return f"LEVEL_{level.name}"
+        return pb.RollbackReleaseResponse(release=encode_release(await self._switch.rollback()))

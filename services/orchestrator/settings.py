@@ -41,7 +41,7 @@ class OrchestratorSettings(ServiceSettings):
     """Chance that a slate gives one place to a new item; 0 turns exploration off."""
 
     exploration_days: float = Field(default=7.0, ge=0)
-    """How long after its first upsert an item counts as new."""
+    """How long after its first upsert an item without events in the release counts as new."""
 
     slate_log_days: float = Field(default=30.0, ge=0)
     """How long served slates are kept in the log; 0 turns the log off."""

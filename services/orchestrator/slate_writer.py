@@ -93,6 +93,9 @@ class SlateWriter:
             except SQLAlchemyError as error:
                 LOST.inc(len(waiting))
                 log.warning("slates lost", extra={"slates": len(waiting), "reason": _brief(error)})
+            except Exception:  # a task that ended would lose all that come later, too
+                LOST.inc(len(waiting))
+                log.exception("slates lost", extra={"slates": len(waiting)})
 
     async def close(self) -> None:
         """Writes what waits, and stops."""
@@ -117,6 +120,8 @@ class SlateWriter:
             self._slates.trim(time.time() - self._days * _SECONDS_A_DAY)
         except SQLAlchemyError as error:
             log.warning("slate log not trimmed", extra={"reason": _brief(error)})
+        except Exception:
+            log.exception("slate log not trimmed")
 
 
 def _row(waiting: _Waiting) -> ServedSlate:

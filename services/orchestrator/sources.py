@@ -34,7 +34,10 @@ class RetrievalSource:
             np.union1d(query.seen_rows, query.excluded_rows),
             query.budget.share(0.5, at_most=1.0),
         )
-        return Found(retrieved.candidates, retrieved.failed.get(_MAIN_SOURCE, ""))
+        # Retrieval may know of items that came after the moment this request is pinned to.
+        found = retrieved.candidates
+        found = found.take(found.rows < len(query.catalogue.items))
+        return Found(found, retrieved.failed.get(_MAIN_SOURCE, ""))
 
 
 class StoredSource:

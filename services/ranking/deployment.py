@@ -63,7 +63,7 @@ class RankingDeployment:
 
     async def prepare(self, release_id: str) -> None:
         """Loads a release; called on every replica by the one that was asked to prepare it."""
-        await self._replica.releases.get(release_id)
+        await self._replica.servicer.prepare(release_id)
 
     async def _prepare_all_replicas(self, release_id: str) -> None:
         own = serve.get_replica_context()

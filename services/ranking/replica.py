@@ -40,7 +40,7 @@ class Replica:
         engine = open_database(settings.database_url)
         self._items = LiveItems(LiveItemTable(engine))
         live = LiveScorers(self._items)
-        self.releases = ReleaseCache(self._load, settings.loaded_releases, on_drop=live.forget)
+        self.releases = ReleaseCache(self._load, settings.loaded_releases)
         self.servicer = RankingServicer(self.releases, live)
         self._load_active_release(ReleaseRegistry(engine).active())
         self._items.start()

@@ -51,9 +51,9 @@ class NotFinite(DomainError):
     """The model gave NaN or infinity, which must reach no ranking."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedRelease:
-    """A release that can score.
+    """A release that can score. Each time that one is loaded it is another.
 
     Attributes:
         release_id: its id.

@@ -53,8 +53,15 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     async def PrepareRelease(
         self, request: ranking_pb2.PrepareReleaseRequest, context: object
     ) -> ranking_pb2.PrepareReleaseResponse:
-        release = await self._releases.get(request.release_id)
+        release = await self.prepare(request.release_id)
         return ranking_pb2.PrepareReleaseResponse(items=release.n_items)
+
+    async def prepare(self, release_id: str) -> LoadedRelease:
+        """Loads a release, and extends it by what live items there are."""
+        release = await self._releases.get(release_id)
+        if self._live is not None:
+            await self._live.up_to_date(release)
+        return release
 
 
 def _user(message: model_pb2.UserInput) -> UserHistory:

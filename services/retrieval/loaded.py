@@ -21,9 +21,9 @@ class UserTower(Protocol):
         """(d,) vector; its inner product with an item vector is the model's score."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedRelease:
-    """What retrieval needs of a release.
+    """What retrieval needs of a release. Each time that one is loaded it is another.
 
     Attributes:
         release: arrays and item table.

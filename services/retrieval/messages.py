@@ -1,14 +1,16 @@
 """Requests to queries, with every field checked; answers to responses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.events import EventKind
-from models.history import UserHistory
+from models.history import Surroundings, UserHistory, WeightedRows
 from services.common.errors import InvalidArgument
+from services.common.live_items import MOST_LIVE_ITEMS
 from services.common.model_input import decode_user
 from services.retrieval.loaded import LoadedRelease
 from services.retrieval.query import NewItems, Query
@@ -34,6 +36,9 @@ def decode_query(
 ) -> Query:
     """The query of a request.
 
+    Rows of live items that are not known here, as the orchestrator may have read the table a moment
+    later, are left out: none of them could be found anyway.
+
     Args:
         request: what came in.
         loaded: the release it names.
@@ -45,7 +50,8 @@ def decode_query(
     """
     new = new or NewItems()
     excluded = np.zeros(len(loaded) + len(new), dtype=np.bool_)
-    excluded[_rows("exclude_rows", request.exclude_rows, len(excluded))] = True
+    rows = _rows("exclude_rows", request.exclude_rows, len(loaded) + MOST_LIVE_ITEMS)
+    excluded[rows[rows < len(excluded)]] = True
     return Query(
         loaded=loaded,
         user=_user(request.user, loaded, len(excluded)),
@@ -87,7 +93,7 @@ def _user(message: model_pb2.UserInput, loaded: LoadedRelease, items: int) -> Us
     _rows("user.history_rows", message.history_rows, len(loaded))
     for name in _AROUND:
         around = getattr(message, name)
-        _rows(f"user.{name}.rows", around.rows, items)
+        _rows(f"user.{name}.rows", around.rows, len(loaded) + MOST_LIVE_ITEMS)
         if not np.isfinite(around.weights).all():
             raise InvalidArgument(f"user.{name}.weights", "not all are finite")
     if any(not 1 <= kind <= max(EventKind) for kind in message.history_kinds):
@@ -107,7 +113,15 @@ def _user(message: model_pb2.UserInput, loaded: LoadedRelease, items: int) -> Us
     ):
         if not np.isfinite(values).all():
             raise InvalidArgument(f"user.{name}", "not all are finite")
-    return user
+    around = {name: _below(items, getattr(user.around, name)) for name in _AROUND}
+    return replace(user, around=Surroundings(**around))
+
+
+def _below(items: int, weighted: WeightedRows) -> WeightedRows:
+    known = weighted.rows < items
+    if known.all():
+        return weighted
+    return WeightedRows(weighted.rows[known], weighted.weights[known])
 
 
 def _rows(field: str, rows: Sequence[int], items: int) -> NDArray[np.int64]:

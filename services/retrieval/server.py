@@ -140,4 +140,3 @@ class RetrievalService:
     def _forget(self, release_id: str) -> None:
         assert self._index is not None
         self._index.forget(release_id)
-        self._live.forget(release_id)

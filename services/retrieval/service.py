@@ -74,6 +74,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> pb.PrepareReleaseResponse:
         loaded = await self._releases.get(request.release_id)
         items = await self._index.prepare(loaded.release_id, loaded.tables)
+        await self._live.up_to_date(loaded)
         return pb.PrepareReleaseResponse(items=items)
 
     def _source_seconds(self) -> float:

@@ -165,6 +165,10 @@ class NewItemsSource:
         if not len(places):
             return Found.nothing()
         scores = new.vectors[places] @ query.loaded.tower.user_vector(query.user)
+        if query.count < len(scores):
+            # All that reach the last score wanted, so that of equal ones the newest stay.
+            least = np.partition(scores, -query.count)[-query.count]
+            places, scores = places[scores >= least], scores[scores >= least]
         best = np.lexsort((-places, -scores))[: query.count]
         return Found((first + places[best]).astype(np.int32), scores[best])
 

@@ -16,7 +16,7 @@ from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.channels import open_channel
 from services.common.database import open_database
-from services.common.live_items import LiveItem, LiveItemTable
+from services.common.live_items import MOST_LIVE_ITEMS, LiveItem, LiveItemTable
 from services.common.model_input import decode_user
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
@@ -185,7 +185,11 @@ async def test_the_active_release_is_searchable_when_the_service_says_it_serves(
         ({"count": 0}, grpc.StatusCode.INVALID_ARGUMENT, "count"),
         ({"count": 5_001}, grpc.StatusCode.INVALID_ARGUMENT, "count"),
         ({"sources": ["x"]}, grpc.StatusCode.INVALID_ARGUMENT, "sources"),
-        ({"exclude_rows": [ITEMS]}, grpc.StatusCode.INVALID_ARGUMENT, "exclude_rows"),
+        (
+            {"exclude_rows": [ITEMS + MOST_LIVE_ITEMS]},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "exclude_rows",
+        ),
         ({"exclude_rows": [2**32 - 1]}, grpc.StatusCode.INVALID_ARGUMENT, "exclude_rows"),
         ({"user": user(ITEMS)}, grpc.StatusCode.INVALID_ARGUMENT, "user.history_rows"),
         (
@@ -262,7 +266,10 @@ async def test_an_upserted_item_is_found_at_once_when_a_row_of_it_is_named(
     assert live == [ITEMS]  # item-5 keeps its row in the release, new-b is excluded
     (report,) = [each for each in answer.sources if each.name == "new_items"]
     assert [answer.item_rows[at] for at in report.positions] == [ITEMS]
-    with pytest.raises(grpc.RpcError) as refused:
-        await stub.Retrieve(request(release, exclude_rows=[ITEMS + 3]), timeout=DEADLINE)
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert (refused.value.details() or "").startswith("exclude_rows: ")
+    unknown = request(release, exclude_rows=[ITEMS + 3, 1])
+    unknown.user.trend.rows.extend([ITEMS + 4, 2])
+    unknown.user.trend.weights.extend([0.5, 0.25])
+    answer = await stub.Retrieve(unknown, timeout=DEADLINE)
+    assert max(answer.item_rows) == ITEMS + 2 and 1 not in answer.item_rows
+    (report,) = [each for each in answer.sources if each.name == "trending"]
+    assert [answer.item_rows[at] for at in report.positions] == [2]

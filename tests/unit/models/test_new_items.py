@@ -1,5 +1,6 @@
 """Vectors and scores of items that came after a release."""
 
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,31 @@ def test_likes_are_the_nearest_directions_and_only_changes_are_compared(
         new = vectors.of(items(count))
         expected = np.argsort(-(new[:, :-2] @ known.T), axis=1, kind="stable")[:, :3]
         assert likes.of(new).tolist() == expected.tolist()
+
+
+def test_of_items_that_are_equally_like_a_new_one_the_first_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    known = np.zeros((20_000, 4), np.float32)
+    known[:, :2] = rng.integers(-1, 2, (len(known), 2))
+    new = np.zeros((600, 4), np.float32)
+    new[:, :2] = [[1, 0], [0, 1], [-1, 0]] * 200
+    rows = Likes(known, count=7).of(new)
+    for place in (0, 1, 2, 599):
+        length = np.maximum(np.hypot(known[:, 0], known[:, 1]), 1e-12)
+        cosines = known[:, :2] @ new[place, :2] / length
+        assert rows[place].tolist() == np.argsort(-cosines, kind="stable")[:7].tolist()
+
+
+def test_comparing_many_new_items_takes_bounded_memory() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(20_000, 10)).astype(np.float32)
+    new = rng.normal(size=(1_500, 10)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        assert Likes(known).of(new).shape == (1_500, 10)
+        assert tracemalloc.get_traced_memory()[1] < 100e6  # all at once would take 400 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_new_item_has_parts_of_its_own_and_otherwise_those_of_its_likes(

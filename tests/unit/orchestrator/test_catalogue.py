@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def test_without_live_items_a_catalogue_is_the_releases_own_arrays(release: Rele
     catalogue = Catalogue.of(release)
     assert catalogue.items is release.items
     assert catalogue.with_live(()).items is release.items
-    assert not catalogue.needs_tower()
+    assert not catalogue.needs_tower
     rows = np.array([3, 1], np.int32)
     np.testing.assert_array_equal(catalogue.vectors(rows), release.item_vectors[rows])
 
@@ -62,18 +63,29 @@ def test_new_items_have_rows_after_the_releases_and_held_ones_keep_theirs(
     assert release.items.genres[3] == ("odd",) and len(release.items) == N
 
 
+def test_only_new_items_and_those_without_events_were_born_lately(release: Release) -> None:
+    unheard = int(np.argmin(release.item_vectors[:, -1]))
+    held = LiveItem(f"i{unheard}", seq=1, created_at=7.0)
+    catalogue = Catalogue.of(release).with_live((LIVE[0], held, replace(held, item_id="i9", seq=2)))
+    rows = np.array([0, unheard, 9, N, 38], np.int32)
+    never = -np.inf
+    assert unheard not in (0, 9, 38)
+    assert catalogue.born(rows).tolist() == [never, 7.0, never, 5.0, never]
+    assert Catalogue.of(release).born(rows[:3]).tolist() == [never] * 3
+
+
 def test_vectors_of_new_items_are_those_of_the_item_tower(tmp_path: Path) -> None:
     release = write_random_release(tmp_path, 30, dimensions=16, seed=2)
     live = tuple(LiveItem(f"n{n}", genres=("drama",), year=1990, seq=n) for n in range(3))
     catalogue = Catalogue.of(release).with_live(live)
-    assert catalogue.needs_tower() and not catalogue.vectors(np.array([31], np.int32)).any()
+    assert catalogue.needs_tower and not catalogue.vectors(np.array([31], np.int32)).any()
     catalogue = catalogue.with_tower(load_tower(release))
     rows = np.array([32, 4], np.int32)
     expected = NewItemVectors(TwoTowerScorer(release)).of(live)
     np.testing.assert_array_equal(catalogue.vectors(rows)[0], expected[2])
     np.testing.assert_array_equal(catalogue.vectors(rows)[1], release.item_vectors[4])
     more = catalogue.with_live((*live, replace(live[0], seq=3)))
-    assert not more.needs_tower()
+    assert not more.needs_tower
     np.testing.assert_array_equal(more.new_vectors[3], expected[0])
 
 
@@ -120,7 +132,7 @@ async def test_the_switch_lays_changes_over_the_release_and_keeps_up_with_it(
         assert switch.catalogue().items is switch.current().items
         table.upsert([LiveItem("fresh", genres=("drama",)), LiveItem("item-7", available=False)])
         live.refresh()
-        await until(lambda: bool(switch.catalogue().live) and not switch.catalogue().needs_tower())
+        await until(lambda: bool(switch.catalogue().live) and not switch.catalogue().needs_tower)
         catalogue = switch.catalogue()
         assert catalogue.items.row_of["fresh"] == 30 and not catalogue.items.available[7]
         assert catalogue.new_vectors.any()
@@ -131,6 +143,34 @@ async def test_the_switch_lays_changes_over_the_release_and_keeps_up_with_it(
         await switch.lay_over()
     finally:
         await switch.close()
+        engine.dispose()
+
+
+class ChangingItems:
+    """Live items that change while they are laid over a release."""
+
+    def __init__(self, *moments: tuple[LiveItem, ...]) -> None:
+        self.moments = list(moments)
+
+    def current(self) -> tuple[LiveItem, ...]:
+        return self.moments.pop(0) if len(self.moments) > 1 else self.moments[0]
+
+
+async def test_laying_over_goes_on_until_it_has_the_current_items(
+    release: Release, tmp_path: Path
+) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
+    registry = ReleaseRegistry(engine)
+    registry.add(release.release_id, {}, activate_at_start=True)
+    changing = ChangingItems(())
+    live = cast(LiveItems, changing)
+    switch = ReleaseSwitch(registry, release.path.parent, [], 1.0, 60.0, live)
+    try:
+        await switch.activate(release.release_id)
+        changing.moments = [LIVE[:1], LIVE[:1], LIVE[:2], LIVE]
+        await switch.lay_over()
+        assert switch.catalogue().live is LIVE
+    finally:
         engine.dispose()
 
 

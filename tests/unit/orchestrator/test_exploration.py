@@ -37,7 +37,8 @@ class OldFirst:
 
 def live(number: int, days: float = 1.0, **changes: Any) -> LiveItem:
     made = NOW - days * 86_400
-    return LiveItem(f"new-{number}", **{"seq": number, "created_at": made, **changes})
+    known = {"item_id": f"new-{number}", "seq": number, "created_at": made}
+    return LiveItem(**{**known, **changes})
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ async def test_new_items_come_as_often_as_their_propensities_say(
     assert said[5, NEW[0]] > 5 * said[5, NEW[1]] > 0
 
 
-async def test_all_but_the_explored_place_is_as_without_and_certain(
+async def test_all_but_the_explored_place_is_as_without(
     query: MakeQuery, catalogue: Catalogue
 ) -> None:
     [plain] = await slates(query, catalogue, 1, rate=0.0)
@@ -93,8 +94,45 @@ async def test_all_but_the_explored_place_is_as_without_and_certain(
         [(at, _)] = places(slate)
         rest = np.arange(10) != at
         assert slate.chosen.rows[rest].tolist() == plain.chosen.rows[rest].tolist()
-        assert (slate.chosen.columns[PROPENSITY][rest] == 1).all()
+        expected = np.array([1.0] * 5 + [0.8] * 5)
+        np.testing.assert_allclose(slate.chosen.columns[PROPENSITY][rest], expected[rest])
     assert PROPENSITY not in plain.chosen.columns
+
+
+async def test_what_diversity_puts_in_an_open_place_is_as_often_there_as_it_says(
+    query: MakeQuery, catalogue: Catalogue
+) -> None:
+    [plain] = await slates(query, catalogue, 1, rate=0.0)
+    asked, stayed = 2_000, np.zeros(10)
+    for slate in await slates(query, catalogue, asked):
+        same = slate.chosen.rows == plain.chosen.rows
+        stayed += same
+        said = slate.chosen.columns[PROPENSITY]
+        np.testing.assert_allclose(said[:5], 1)
+        np.testing.assert_allclose(said[5:][same[5:]], 1 - RATE / 5)
+    assert (stayed[:5] == asked).all()
+    np.testing.assert_allclose(stayed[5:] / asked, 1 - RATE / 5, atol=0.03)
+
+
+async def test_an_item_that_the_release_holds_without_events_is_still_new(
+    query: MakeQuery, release: Release
+) -> None:
+    unheard = int(np.argmin(release.item_vectors[:, -1]))
+    heard = (unheard + 1) % N_ITEMS
+    items = (live(0, item_id=f"i{unheard}"), live(1, item_id=f"i{heard}"), live(2))
+    late = (live(0, days=10, item_id=f"i{unheard}"), items[1], items[2])
+    rest = [row for row in range(20) if row not in (unheard, heard)]
+    shown = []
+    for each in (items, late):
+        catalogue = Catalogue.of(release).with_live(each)
+        sources = [ListSource([*rest, unheard, heard, NEW[2]])]
+        found = await slates(query, catalogue, 200, rate=1.0, sources=sources, scorers=[])
+        shown.append({int(slate.chosen.rows[at]) for slate in found for at in explored_at(slate)})
+    assert shown == [{unheard, NEW[2]}, {NEW[2]}]
+
+
+def explored_at(slate: Slate) -> list[int]:
+    return [at for at in range(10) if "exploration" in slate.chosen.sources_of(at)]
 
 
 async def test_the_same_request_again_has_the_same_slate(
@@ -162,5 +200,5 @@ def test_choosing_costs_little(query: MakeQuery, catalogue: Catalogue) -> None:
     explorer, asked = NewItemExplorer(1.0, 7), query(count=10, catalogue=catalogue)
     started = time.perf_counter()
     for _ in range(200):
-        assert explorer.place(asked, ranked, slate) is not None
+        assert explorer.explore(asked, ranked, slate) is not None
     assert (time.perf_counter() - started) / 200 < 2e-3

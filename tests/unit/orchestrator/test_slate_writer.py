@@ -1,5 +1,6 @@
 """Served slates reach the log, off the path of requests; what does not is counted."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,23 @@ async def test_an_outage_loses_slates_and_no_later_ones(query: MakeQuery, engine
     writer.put(slate(query(request_id="r2")))
     await writer.flush()
     assert SlateLog(engine).read("r2") is not None
+
+
+async def test_a_slate_that_cannot_be_written_does_not_end_the_writer(
+    query: MakeQuery, engine: Engine
+) -> None:
+    writer, before = SlateWriter(SlateLog(engine), days=30), lost()
+    broken = Candidates.of_source("ease", np.array([10_000], np.int32), np.array([1], np.float32))
+    writer.start()
+    writer.put(Slate(query(request_id="r1"), broken, Record()))
+    async with asyncio.timeout(30):
+        while lost() == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        writer.put(slate(query(request_id="r2")))
+        while SlateLog(engine).read("r2") is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await writer.close()
+    assert lost() - before == 1
 
 
 async def test_with_no_days_nothing_is_logged(query: MakeQuery, engine: Engine) -> None:

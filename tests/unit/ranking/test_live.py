@@ -1,5 +1,8 @@
 """Live items score by the item tower, at once, and as every other service thinks of them."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +70,7 @@ async def test_live_items_score_as_their_vectors_and_others_as_before(
     table.upsert(items(5))
     followed = LiveItems(table)
     followed.refresh()
-    release = await LiveScorers(followed).extended(base, np.array([0]))
+    release = await LiveScorers(followed).up_to_date(base)
     rows = np.array([N + 4, 3, N, 7, N + 1])
     scores = release.score(clicked(3, 9), rows).scores
     assert base.release is not None
@@ -90,16 +93,53 @@ async def test_a_change_of_an_item_changes_its_score_and_nothing_else(
     before = (await live.extended(base, rows)).score(clicked(3), rows).scores
     table.upsert([replace(items(600)[301], genres=("drama",), year=1950)])
     followed.refresh()
-    after = (await live.extended(base, rows)).score(clicked(3), rows).scores
+    after = (await live.up_to_date(base)).score(clicked(3), rows).scores
     assert np.flatnonzero(before != after).tolist() == [301]
     assert await live.extended(base, rows) is await live.extended(base, rows)
 
 
-async def test_a_release_that_was_let_go_is_forgotten(
+async def test_requests_go_on_with_what_is_known_while_more_is_added(
     base: LoadedRelease, table: LiveItemTable
 ) -> None:
     table.upsert(items(1))
+    followed = LiveItems(table)
+    followed.refresh()
+    live = LiveScorers(followed)
+    assert (await live.extended(base, np.array([0]))) is base
+    one = await live.extended(base, np.array([N]))
+    assert one.n_live == 1
+    table.upsert(items(3))
+    followed.refresh()
+    assert await live.extended(base, np.array([N])) is one
+    both = await asyncio.gather(*(live.extended(base, np.array([N + 2])) for _ in range(2)))
+    assert both[0] is both[1] and both[0].n_live == 3
+    assert await live.extended(base, np.array([0])) is both[0]
+
+
+async def test_a_caller_that_gives_up_does_not_end_what_others_wait_for(
+    base: LoadedRelease, table: LiveItemTable
+) -> None:
+    table.upsert(items(2))
+    followed = LiveItems(table)
+    followed.refresh()
+    live = LiveScorers(followed)
+    waiting = [asyncio.create_task(live.up_to_date(base)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    assert (await waiting[1]).n_live == 2
+    assert waiting[0].cancelled()
+
+
+async def test_an_extension_goes_with_the_release_it_is_of(
+    tmp_path: Path, table: LiveItemTable
+) -> None:
+    path = write_random_release(tmp_path / "releases", N, dimensions=16, seed=1).path
+    base = load_release(path, release_scorer)
+    table.upsert(items(1))
     live = LiveScorers(LiveItems(table))
-    first = await live.extended(base, np.array([N]))
-    live.forget(base.release_id)
-    assert await live.extended(base, np.array([N])) is not first
+    first = weakref.ref(await live.extended(base, np.array([N])))
+    again = load_release(path, release_scorer)
+    assert await live.extended(again, np.array([N])) is not first()
+    del base
+    gc.collect()
+    assert first() is None
