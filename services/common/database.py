@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 metadata = MetaData()
@@ -54,6 +55,11 @@ def overwriting(db: Connection) -> Iterator[None]:
         if db.dialect.name == "sqlite":
             db.exec_driver_sql("PRAGMA secure_delete = OFF")
             db.commit()
+
+
+def insert_of(database: Engine | Connection) -> Any:
+    """The `insert` of a database's dialect, which knows what to do about rows that are there."""
+    return postgresql.insert if database.dialect.name == "postgresql" else sqlite.insert
 
 
 def _create_tables(engine: Engine) -> None:

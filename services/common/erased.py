@@ -17,9 +17,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 
 erased_users = Table(
     "erased_users",
@@ -56,7 +55,7 @@ class Tombstone:
 def bury(db: Connection, user_id: str, erased_at: float, version: int) -> None:
     """Writes a user's tombstone, or renews it; the erasure counts as pending."""
     values = {"erased_at": erased_at, "version": version, "done": False, "user_id": user_id}
-    build = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+    build = insert_of(db)
     insert = build(erased_users).values(user_hash=user_hash(user_id), **values)
     db.execute(insert.on_conflict_do_update(index_elements=["user_hash"], set_=values))
 

@@ -24,9 +24,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 from services.common.errors import FailedPrecondition
 
 MOST_LIVE_ITEMS = 50_000
@@ -97,7 +96,7 @@ class LiveItemTable:
     def __init__(self, engine: Engine, most: int = MOST_LIVE_ITEMS) -> None:
         self._engine = engine
         self._most = most
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = insert_of(engine)
 
     def upsert(self, items: Sequence[LiveItem]) -> int:
         """Stores items; each replaces all that was known of its id, and the last of an id counts.

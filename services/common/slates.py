@@ -16,9 +16,8 @@ from sqlalchemy import (
     delete,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata, overwriting
+from services.common.database import insert_of, metadata, overwriting
 
 FORMAT_VERSION = 1
 """Of rows; one that says more of a slate has a larger number."""
@@ -84,7 +83,7 @@ class SlateLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = insert_of(engine)
 
     def write(self, slates: Sequence[ServedSlate]) -> None:
         """Stores slates; one whose request id is known already changes nothing."""

@@ -29,10 +29,9 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from models.friends import FriendsEvents
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 from services.common.erased import ErasedUsers, Tombstone, tombstones
 from services.features import versions
 from services.features.events import Event
@@ -143,7 +142,7 @@ class EventLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = insert_of(engine)
         mark = "%s" if engine.dialect.name == "postgresql" else "?"
         self._insert_row = _IMPORT.format(marks=", ".join([mark] * len(_IMPORTED)))
 

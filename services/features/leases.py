@@ -4,9 +4,8 @@ import time
 from uuid import uuid4
 
 from sqlalchemy import Column, Double, Engine, String, Table, or_
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 
 _leases = Table(
     "leases",
@@ -35,7 +34,7 @@ class Lease:
         """Takes or renews the lease; False while another holder has it."""
         now = time.time()
         values = {"holder": self._holder, "until": now + self._seconds}
-        build = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        build = insert_of(self._engine)
         free = or_(_leases.c.until < now, _leases.c.holder == self._holder)
         insert = build(_leases).values(name=self._name, **values)
         taken = insert.on_conflict_do_update(index_elements=["name"], set_=values, where=free)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from feast.types import from_feast_to_pyarrow_type
 
+from models.popularity import SECONDS_A_DAY
 from services.features.repo.definitions import user_session
 from services.features.sessions import Session
 
@@ -24,7 +25,6 @@ _ROWS_A_STEP = 20  # are converted in one go, for which the event loop may have 
 _SMALL_BYTES = 4 << 20
 _MERGED_BYTES = 16 << 20
 _MOST_SMALL = 32  # more are merged
-_SECONDS_A_DAY = 86_400.0
 _UNFINISHED_SECONDS = 60.0  # after which nobody writes such a file any more
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -70,7 +70,7 @@ class SessionParts:
         small = [part for part in self._parts() if _size(part) < _SMALL_BYTES]
         if len(small) > _MOST_SMALL:
             self._merge(small)
-        oldest, size = time.time() - self._days * _SECONDS_A_DAY, 0
+        oldest, size = time.time() - self._days * SECONDS_A_DAY, 0
         for part in reversed(self._parts()):
             size += _size(part)
             if _written(part) < oldest or size > self._most_bytes:

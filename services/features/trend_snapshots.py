@@ -12,9 +12,8 @@ from sqlalchemy import (
     Table,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 
 _snapshots = Table(
     "trend_snapshots",
@@ -46,7 +45,7 @@ class TrendSnapshots:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert = insert_of(engine)
 
     def write(self, snapshot: TrendSnapshot) -> None:
         """Keeps a snapshot, unless a newer one is kept."""

@@ -19,9 +19,8 @@ from sqlalchemy import (
     delete,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 from services.common.erased import erased_users, user_hash
 from services.features.events import MAX_REGION_LENGTH, FieldError, check_id, check_text
 from services.features.versions import user_versions
@@ -125,7 +124,7 @@ class UserTable:
             }
             for _, u in sorted(last.items())  # one order, so that no two requests wait for another
         ]
-        build = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        build = insert_of(self._engine)
         insert = build(_users)
         names = ("region", "friends", "updated_at")
         replace = insert.on_conflict_do_update(

@@ -3,9 +3,8 @@
 from collections.abc import Collection
 
 from sqlalchemy import BigInteger, Column, Connection, String, Table, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from services.common.database import metadata
+from services.common.database import insert_of, metadata
 from services.common.erased import tombstones
 
 user_versions = Table(
@@ -24,7 +23,7 @@ def lock(db: Connection, users: Collection[str]) -> None:
     All who change events do this first: two writers for one user follow one another, and no two
     writers wait for each other.
     """
-    build = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
+    build = insert_of(db)
     touch = build(user_versions).on_conflict_do_update(
         index_elements=["user_id"], set_={"version": user_versions.c.version}
     )

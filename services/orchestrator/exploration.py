@@ -5,6 +5,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from models.popularity import SECONDS_A_DAY
 from services.orchestrator.candidates import Candidates, Query, Rows
 from services.orchestrator.pipeline import Explored, Placed
 
@@ -13,8 +14,6 @@ FIRST_PLACES = 3
 
 _UNIFORM_SHARE = 0.1
 """Part of the draw that does not look at scores, so that every new item has a chance."""
-
-_SECONDS_A_DAY = 86_400.0
 
 
 class NewItemExplorer:
@@ -39,7 +38,7 @@ class NewItemExplorer:
 
     def __init__(self, rate: float, days: float) -> None:
         self._rate = rate
-        self._seconds = days * _SECONDS_A_DAY
+        self._seconds = days * SECONDS_A_DAY
 
     def explore(self, query: Query, ranked: Candidates, slate: Candidates) -> Explored | None:
         places = open_places(len(slate))

@@ -10,6 +10,7 @@ import numpy as np
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.popularity import SECONDS_A_DAY
 from models.release import Items
 from services.common.slates import ServedSlate, ShownItem, SlateLog
 from services.orchestrator.candidates import PREDICTION, PROPENSITY, Candidates
@@ -20,7 +21,6 @@ LOST = Counter("tandem_orchestrator_slates_lost", "Served slates that were not l
 _MOST_WAITING = 10_000
 _WRITE_SECONDS = 0.5
 _TRIM_SECONDS = 3_600.0
-_SECONDS_A_DAY = 86_400.0
 _LONGEST_ID = 128
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class SlateWriter:
 
     def _trim(self) -> None:
         try:
-            self._slates.trim(time.time() - self._days * _SECONDS_A_DAY)
+            self._slates.trim(time.time() - self._days * SECONDS_A_DAY)
         except SQLAlchemyError as error:
             log.warning("slate log not trimmed", extra={"reason": _brief(error)})
         except Exception:
