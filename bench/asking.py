@@ -212,7 +212,8 @@ class _Asker:
     async def take(self, step: Step) -> None:
         await asyncio.gather(*(self._ask(question) for question in step.questions))
         if step.events:
-            self.answers.refused += len((await self._public.record(step.events)).errors)
+            recorded = await self._public.record(step.events)
+            self.answers.refused += len(recorded.errors)
 
     async def _ask(self, question: Question) -> None:
         place, answers = question.place, self.answers

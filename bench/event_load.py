@@ -104,13 +104,14 @@ async def _send(
         ]
         started = time.perf_counter()
         try:
-            load.events += (await client.record(batch)).accepted
+            stored = await client.record(batch)
         except TandemError as error:
             if error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise
             load.refused += 1
             await asyncio.sleep(_PAUSE_SECONDS)
             continue
+        load.events += stored.accepted  # not before the await: others add meanwhile
         load.batches.append((time.perf_counter() - started) * 1e3)
 
 
