@@ -16,9 +16,9 @@ def encode_user(user: UserHistory) -> model_pb2.UserInput:
         region=user.region,
         device=user.device,
         factors=user.factors.tolist(),
-        friends=_encode_rows(user.around.friends),
-        trend=_encode_rows(user.around.trend),
-        trend_here=_encode_rows(user.around.trend_here),
+        friends=encode_weighted_rows(user.around.friends),
+        trend=encode_weighted_rows(user.around.trend),
+        trend_here=encode_weighted_rows(user.around.trend_here),
     )
 
 
@@ -34,18 +34,18 @@ def decode_user(message: model_pb2.UserInput) -> UserHistory:
         device=message.device,
         factors=np.array(message.factors, dtype=np.float32),
         around=Surroundings(
-            friends=_decode_rows(message.friends),
-            trend=_decode_rows(message.trend),
-            trend_here=_decode_rows(message.trend_here),
+            friends=decode_weighted_rows(message.friends),
+            trend=decode_weighted_rows(message.trend),
+            trend_here=decode_weighted_rows(message.trend_here),
         ),
     )
 
 
-def _encode_rows(weighted: WeightedRows) -> model_pb2.WeightedRows:
+def encode_weighted_rows(weighted: WeightedRows) -> model_pb2.WeightedRows:
     return model_pb2.WeightedRows(rows=weighted.rows.tolist(), weights=weighted.weights.tolist())
 
 
-def _decode_rows(message: model_pb2.WeightedRows) -> WeightedRows:
+def decode_weighted_rows(message: model_pb2.WeightedRows) -> WeightedRows:
     return WeightedRows(
         np.array(message.rows, dtype=np.int32), np.array(message.weights, dtype=np.float32)
     )

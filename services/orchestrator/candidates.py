@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.events import EventKind
-from models.history import UserHistory
+from models.history import UserHistory, WeightedRows
 from models.release import Release
 from services.common.deadlines import Budget
 from services.orchestrator.catalogue import Catalogue
+from services.orchestrator.rules import Block, Rules
+from services.orchestrator.rules_file import NO_RULES, ActiveRules
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -58,6 +61,9 @@ class Query:
         seen_rows: item rows the user had any event on, sorted.
         explain: whether the caller wants to know how the answer came about.
         excluded_rows: item rows the caller does not want, sorted.
+        active: the rules that hold for the request.
+        age: of who watches, in years; 0 when unknown.
+        shown: how often the user was lately shown items, as weights; empty unless a rule asks.
     """
 
     request_id: str
@@ -75,6 +81,19 @@ class Query:
     seen_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
     explain: bool = False
     excluded_rows: Rows = field(default_factory=lambda: np.empty(0, np.int32))
+    active: ActiveRules = NO_RULES
+    age: int = 0
+    shown: WeightedRows = field(default_factory=WeightedRows)
+
+    @property
+    def rules(self) -> Rules:
+        return self.active.rules
+
+    @cached_property
+    def blocks(self) -> Sequence[Block]:
+        """All that is blocked for the request."""
+        region = self.region or (self.user.region if self.user else "")
+        return self.rules.blocks(self.age, region, self.device)
 
     @property
     def release(self) -> Release:
@@ -88,23 +107,27 @@ class Candidates:
     Attributes:
         rows: (n,) int32 item rows of the query's catalogue, distinct.
         scores: (n,) float32, larger is better.
-        found_by: (n,) int64 bit set over `source_names`: which sources found the item.
+        ranks: (n, s) int32 place that each of `source_names` gave the item, from 1; 0 where the
+            source did not find it.
         columns: further arrays of length n, by name.
     """
 
     rows: Rows
     scores: Scores
-    found_by: NDArray[np.int64]
+    ranks: NDArray[np.int32]
     source_names: tuple[str, ...]
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def none(cls) -> "Candidates":
-        return cls(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int64), ())
+        nothing = np.empty((0, 0), np.int32)
+        return cls(np.empty(0, np.int32), np.empty(0, np.float32), nothing, ())
 
     @classmethod
     def of_source(cls, name: str, rows: Rows, scores: Scores) -> "Candidates":
-        return cls(rows, scores, np.ones(len(rows), np.int64), (name,))
+        """What one source found, best first."""
+        ranks = np.arange(1, len(rows) + 1, dtype=np.int32)
+        return cls(rows, scores, ranks[:, None], (name,))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -114,17 +137,17 @@ class Candidates:
         return Candidates(
             self.rows[positions],
             self.scores[positions],
-            self.found_by[positions],
+            self.ranks[positions],
             self.source_names,
             {name: column[positions] for name, column in self.columns.items()},
         )
 
     def with_scores(self, scores: Scores) -> "Candidates":
-        return Candidates(self.rows, scores, self.found_by, self.source_names, self.columns)
+        return Candidates(self.rows, scores, self.ranks, self.source_names, self.columns)
 
     def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> "Candidates":
         return Candidates(
-            self.rows, self.scores, self.found_by, self.source_names, {**self.columns, **columns}
+            self.rows, self.scores, self.ranks, self.source_names, {**self.columns, **columns}
         )
 
     def replaced(self, position: int, other: "Candidates", theirs: int) -> "Candidates":
@@ -138,22 +161,33 @@ class Candidates:
         return Candidates(
             put(self.rows, other.rows),
             put(self.scores, other.scores),
-            put(self.found_by, other.found_by),
+            put(self.ranks, other.ranks),
             self.source_names,
             {name: put(column, other.columns[name]) for name, column in self.columns.items()},
         )
 
     def also_found_by(self, name: str, position: int) -> "Candidates":
         """The same candidates, with one more source that found the one at a position."""
-        bit = np.zeros(len(self), np.int64)
-        bit[position] = 1 << len(self.source_names)
+        ranks = np.pad(self.ranks, ((0, 0), (0, 1)))
+        ranks[position, -1] = 1
         names = (*self.source_names, name)
-        return Candidates(self.rows, self.scores, self.found_by | bit, names, self.columns)
+        return Candidates(self.rows, self.scores, ranks, names, self.columns)
+
+    def found_by(self, name: str) -> NDArray[np.bool_]:
+        """(n,) whether a source found each; no source of the name found none."""
+        if name not in self.source_names:
+            return np.zeros(len(self), np.bool_)
+        found: NDArray[np.bool_] = self.ranks[:, self.source_names.index(name)] > 0
+        return found
 
     def sources_of(self, position: int) -> list[str]:
         """Names of the sources that found the candidate at a position."""
-        bits = int(self.found_by[position])
-        return [name for bit, name in enumerate(self.source_names) if bits >> bit & 1]
+        return [self.source_names[at] for at in np.flatnonzero(self.ranks[position]).tolist()]
+
+    def ranks_of(self, position: int) -> dict[str, int]:
+        """The place that each source gave the candidate at a position, from 1, by name."""
+        ranks = self.ranks[position].tolist()
+        return {name: at for name, at in zip(self.source_names, ranks, strict=True) if at}
 
 
 EXPLORATION = "exploration"
@@ -161,6 +195,12 @@ EXPLORATION = "exploration"
 
 PROPENSITY = "propensity"
 """Column of the chances with which items are where they are; absent where all are certain."""
+
+PROMOTED = "promoted"
+"""Column of a slate: whether an item has its place by a promotion."""
+
+LABEL = "label"
+"""Column of a slate: what is shown with an item, "Sponsored"."""
 
 PREDICTION = "prediction"
 """Column of what the scores predict."""
@@ -180,22 +220,22 @@ def merge(parts: Sequence[Candidates]) -> Candidates:
     if len(parts) == 1:
         return parts[0]
     names = tuple(dict.fromkeys(name for part in parts for name in part.source_names))
-    bits = np.concatenate([_renumber(part, names) for part in parts])
+    ranks = np.concatenate([_renumber(part, names) for part in parts])
     rows = np.concatenate([part.rows for part in parts])
     unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    found_by = np.zeros(len(unique), np.int64)
-    np.bitwise_or.at(found_by, inverse, bits)
+    merged = np.zeros((len(unique), len(names)), np.int32)
+    np.maximum.at(merged, inverse, ranks)
     order = np.argsort(first)
     scores = np.concatenate([part.scores for part in parts])
     columns = {
         name: np.concatenate([part.columns[name] for part in parts])[first[order]]
         for name in parts[0].columns
     }
-    return Candidates(unique[order], scores[first[order]], found_by[order], names, columns)
+    return Candidates(unique[order], scores[first[order]], merged[order], names, columns)
 
 
-def _renumber(part: Candidates, names: tuple[str, ...]) -> NDArray[np.int64]:
-    bits = np.zeros(len(part), np.int64)
+def _renumber(part: Candidates, names: tuple[str, ...]) -> NDArray[np.int32]:
+    ranks = np.zeros((len(part), len(names)), np.int32)
     for old, name in enumerate(part.source_names):
-        bits |= (part.found_by >> old & 1) << names.index(name)
-    return bits
+        ranks[:, names.index(name)] = part.ranks[:, old]
+    return ranks

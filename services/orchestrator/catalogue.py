@@ -1,7 +1,8 @@
 """All items there are for a request: a release's, with what was upserted since laid over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,61 @@ class _LaidOver(Items):
     @cached_property
     def row_of(self) -> dict[str, int]:
         return self.known
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which items are in which groups.
+
+    Attributes:
+        names: of the g groups.
+        of: (n, g) bool.
+    """
+
+    names: tuple[str, ...]
+    of: NDArray[np.bool_]
+
+    @classmethod
+    def among(cls, groups: Sequence[tuple[str, ...]]) -> "Members":
+        """Of n items, by the names of each one's groups."""
+        columns = {name: at for at, name in enumerate(sorted({g for each in groups for g in each}))}
+        members = np.zeros((len(groups), len(columns)), np.bool_)
+        at = [(row, columns[name]) for row, each in enumerate(groups) for name in each]
+        if at:
+            members[tuple(np.array(at).T)] = True
+        return cls(tuple(columns), members)
+
+    @cached_property
+    def columns(self) -> dict[str, int]:
+        """Column by name."""
+        return {name: at for at, name in enumerate(self.names)}
+
+    def any_of(self, names: Sequence[str], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """(r,) whether items are in any of some groups; names that no item has, have none."""
+        columns = [self.columns[name] for name in names if name in self.columns]
+        if not columns:
+            return np.zeros(len(rows), np.bool_)
+        within: NDArray[np.bool_] = self.of[rows][:, columns].any(axis=1)
+        return within
+
+    def with_more(self, rows: Sequence[int], groups: Sequence[tuple[str, ...]]) -> "Members":
+        """The same with groups of further rows, or other groups of known ones."""
+        names = self.names + tuple(
+            dict.fromkeys(g for each in groups for g in each if g not in self.columns)
+        )
+        columns = {name: at for at, name in enumerate(names)}
+        n, grown = len(self.of), max(rows, default=-1) + 1
+        members = np.zeros((max(n, grown), len(names)), np.bool_)
+        members[:n, : len(self.names)] = self.of
+        for row, each in zip(rows, groups, strict=True):
+            members[row] = False
+            members[row, [columns[name] for name in each]] = True
+        return Members(names, members)
+
+
+@lru_cache(maxsize=4)
+def _genres_of(release: Release) -> Members:
+    return Members.among(release.items.genres)
 
 
 @dataclass(frozen=True)
@@ -119,6 +175,16 @@ class Catalogue:
         found = np.flatnonzero(np.append(self.unheard.rows, -1)[at] == rows)
         born[found] = self.unheard.first_seen[at[found]]
         return born
+
+    @cached_property
+    def genres(self) -> Members:
+        """Genres of all items."""
+        known = _genres_of(self.release)
+        if not self.live:
+            return known
+        row_of = self.items.row_of
+        rows = [row_of[item.item_id] for item in self.live]
+        return known.with_more(rows, [item.genres for item in self.live])
 
     @cached_property
     def needs_tower(self) -> bool:

@@ -184,14 +184,15 @@ class RetrievalClient:
         )
         answer = await _call(self._stub.Retrieve, request, timeout)
         rows = np.array(answer.item_rows, dtype=np.int32)
-        found_by = np.zeros(len(rows), np.int64)
-        for bit, report in enumerate(answer.sources):
-            found_by[np.array(report.positions, dtype=np.int64)] |= 1 << bit
+        ranks = np.zeros((len(rows), len(answer.sources)), np.int32)
+        for source, report in enumerate(answer.sources):
+            positions = np.array(report.positions, dtype=np.int64)
+            ranks[positions, source] = np.arange(1, len(positions) + 1)
         return Retrieved(
             Candidates(
                 rows,
                 np.array(answer.scores, dtype=np.float32),
-                found_by,
+                ranks,
                 tuple(report.name for report in answer.sources),
             ),
             {report.name: report.error for report in answer.sources if report.error},

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.popularity import SECONDS_A_DAY
-from services.orchestrator.candidates import Candidates, Query, Rows
+from services.orchestrator.candidates import PROMOTED, Candidates, Query, Rows
+from services.orchestrator.groups import CandidateGroups
 from services.orchestrator.pipeline import Explored, Placed
 
 FIRST_PLACES = 3
@@ -19,10 +20,10 @@ _UNIFORM_SHARE = 0.1
 class NewItemExplorer:
     """Now and then gives one place of a slate to a new item that is not in it.
 
-    Eligible are live items within some days of their first upsert that passed all filters, and that
-    the release does not hold, or holds without events. With
+    Eligible are live items within some days of their first upsert that passed all filters and exceed
+    no cap, and that the release does not hold, or holds without events. With
     probability `rate`, one of the places in the last half of the slate (never one of the first
-    three; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
+    three, and none that is promoted; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
     softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
     probability, given the request,
 
@@ -41,7 +42,7 @@ class NewItemExplorer:
         self._seconds = days * SECONDS_A_DAY
 
     def explore(self, query: Query, ranked: Candidates, slate: Candidates) -> Explored | None:
-        places = open_places(len(slate))
+        places = open_places(slate)
         if not self._rate or not len(places) or not query.catalogue.live:
             return None
         eligible = self._eligible(query, ranked, slate.rows)
@@ -49,25 +50,31 @@ class NewItemExplorer:
             return None
         # Whatever is in an open place was there only because the place was not given away.
         propensities = np.ones(len(slate))
-        propensities[places.start : places.stop] = 1 - self._rate / len(places)
+        propensities[places] = 1 - self._rate / len(places)
         explores, place, item = _draws(query)
         if explores >= self._rate:
             return Explored(propensities)
         chances = draw_chances(ranked.scores[eligible])
         drawn = min(int(np.searchsorted(np.cumsum(chances), item, "right")), len(eligible) - 1)
-        at = places[int(place * len(places))]
+        at = int(places[int(place * len(places))])
         propensities[at] = self._rate / len(places) * chances[drawn]
         return Explored(propensities, Placed(at, int(eligible[drawn])))
 
     def _eligible(self, query: Query, ranked: Candidates, shown: Rows) -> NDArray[np.intp]:
-        """(e,) positions among the ranked candidates."""
+        """(e,) positions among the ranked candidates, of what exceeds no cap beside the slate."""
         ages = query.time - query.catalogue.born(ranked.rows)
-        return np.flatnonzero((ages <= self._seconds) & ~np.isin(ranked.rows, shown))
+        in_slate = np.isin(ranked.rows, shown)
+        eligible = np.flatnonzero((ages <= self._seconds) & ~in_slate)
+        if not len(eligible) or not query.rules.caps:
+            return eligible
+        groups = CandidateGroups.of(query, ranked.rows)
+        return eligible[groups.fit(np.flatnonzero(in_slate), eligible)]
 
 
-def open_places(length: int) -> range:
-    """Places of a slate that exploration may give away."""
-    return range(max(FIRST_PLACES, length - length // 2), length)
+def open_places(slate: Candidates) -> NDArray[np.intp]:
+    """Places of a slate that exploration may give away: promotions keep theirs."""
+    first = max(FIRST_PLACES, len(slate) - len(slate) // 2)
+    return first + np.flatnonzero(~slate.columns[PROMOTED][first:])
 
 
 def draw_chances(scores: NDArray[np.float32]) -> NDArray[np.float64]:

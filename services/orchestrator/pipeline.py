@@ -1,7 +1,8 @@
 """The recommender as a funnel: hydrate -> retrieve -> filter -> rank -> select.
 
 Each stage is a list of components; what a component returns is all it can change. A source or
-scorer that fails takes the answer down a level, never the request; a filter that fails is a bug.
+scorer that fails takes the answer down a level, never the request. A filter that fails is a bug,
+and fails the request: what it keeps out is not shown.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from services.common.errors import DomainError
 from services.orchestrator.candidates import (
     EXPLORATION,
+    LABEL,
+    PROMOTED,
     PROPENSITY,
     Candidates,
     Query,
@@ -89,11 +92,6 @@ class Scorer(Protocol):
     async def score(self, query: Query, candidates: Candidates) -> Scored: ...
 
 
-class Selector(Protocol):
-    def select(self, query: Query, candidates: Candidates) -> Rows:
-        """Positions of the candidates to keep, best first."""
-
-
 @dataclass(frozen=True)
 class Placed:
     """A ranked candidate for one place of the slate, in the stead of the one there.
@@ -101,10 +99,41 @@ class Placed:
     Attributes:
         place: in the slate, from 0.
         position: of the candidate, among the ranked ones.
+        label: shown with the item, if any.
     """
 
     place: int
     position: int
+    label: str = ""
+
+
+class Promoter(Protocol):
+    source: str
+    """Name of the source of items that are there only to be promoted."""
+
+    def place(self, query: Query, ranked: Candidates) -> Sequence[Placed]:
+        """Places that are given away before the slate is composed. Called once a request."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A slate.
+
+    Attributes:
+        positions: of the candidates to show, in order.
+        passed_over: positions of candidates that a rule kept out, by the rule's name.
+    """
+
+    positions: Rows
+    passed_over: Mapping[str, Rows] = field(default_factory=dict)
+
+
+class Selector(Protocol):
+    def select(self, query: Query, ranked: Candidates, placed: Sequence[Placed]) -> Selected:
+        """Chooses and orders at most `query.count`, with what is placed in its places.
+
+        May be called again with more candidates behind the same ones.
+        """
 
 
 @dataclass(frozen=True)
@@ -136,13 +165,32 @@ class StageRecord:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """Item rows that a component or rule kept out."""
+
+    by: str
+    rows: Rows
+
+
 @dataclass
 class Record:
-    """What happened to one request."""
+    """What happened to one request.
+
+    Attributes:
+        found: what the sources found, merged; then what each fallback did that was asked.
+        dropped: what was kept out, in order; every row that was found is in it, or in `ranked`.
+        ranked: what was chosen from, best first.
+        placed: what of that had its place beforehand.
+    """
 
     level: Level = Level.FULL
     stage_millis: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     components: list[StageRecord] = field(default_factory=list)
+    found: list[Candidates] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    ranked: Candidates = field(default_factory=Candidates.none)
+    placed: Sequence[Placed] = ()
 
     def lost(self, component: object, level: Level, error: str) -> None:
         self.level = max(self.level, level)
@@ -175,9 +223,10 @@ class Pipeline:
         hydrators: add columns to candidates.
         filters: drop candidates, in sequence.
         scorers: replace scores, in sequence.
-        selectors: choose and order, in sequence.
+        selector: chooses and orders.
+        max_candidates: most candidates that fallbacks fill up to, before the slate is composed.
+        promoter: gives places away beforehand; None for none.
         explorer: may put one more candidate in one place of the slate; None for none.
-        max_candidates: most candidates that reach the scorers.
     """
 
     query_hydrators: Sequence[QueryHydrator]
@@ -186,12 +235,13 @@ class Pipeline:
     hydrators: Sequence[Hydrator]
     filters: Sequence[Filter]
     scorers: Sequence[Scorer]
-    selectors: Sequence[Selector]
+    selector: Selector
     max_candidates: int
+    promoter: Promoter | None = None
     explorer: Explorer | None = None
 
     async def run(self, query: Query) -> Slate:
-        record = Record()
+        record, fallbacks = Record(), iter(self.fallbacks)
         with record.stage("hydrate"):
             query = await self._hydrate_query(query, record)
         with record.stage("retrieve"):
@@ -199,11 +249,22 @@ class Pipeline:
         with record.stage("filter"):
             candidates = self._filter(query, candidates, record)
         with record.stage("retrieve"):
-            candidates = await self._top_up(query, candidates, record)
+            candidates = await self._top_up(query, candidates, fallbacks, record)
         with record.stage("rank"):
             candidates = await self._rank(query, candidates, record)
         with record.stage("select"):
-            chosen = self._select(query, candidates, record)
+            ranked, placed = self._place(query, candidates, record)
+            slate = self._select(query, ranked, placed, record)
+        for fallback in fallbacks:
+            if len(slate.positions) >= query.count:
+                break
+            with record.stage("retrieve"):
+                more = await self._below(query, ranked, fallback, record)
+            with record.stage("select"):
+                ranked = merge([ranked, more])
+                slate = self._select(query, ranked, placed, record)
+        with record.stage("select"):
+            chosen = self._finish(query, ranked, slate, placed, record)
         return Slate(query, chosen, record)
 
     async def _hydrate_query(self, query: Query, record: Record) -> Query:
@@ -216,9 +277,11 @@ class Pipeline:
         return query
 
     async def _retrieve(self, query: Query, record: Record) -> Candidates:
-        return merge(
+        found = merge(
             await asyncio.gather(*(self._fetch(source, query, record) for source in self.sources))
         )
+        record.found.append(found)
+        return found
 
     async def _fetch(self, source: Source, query: Query, record: Record) -> Candidates:
         try:
@@ -238,25 +301,45 @@ class Pipeline:
             keep = component.keep(query, candidates)
             if keep.shape != (len(candidates),):
                 raise ValueError(f"{_name(component)}: mask {keep.shape} of {len(candidates)}")
-            kept = candidates.take(keep)
+            kept = candidates if keep.all() else candidates.take(keep)
+            if len(kept) < len(candidates):
+                record.dropped.append(Dropped(_name(component), candidates.rows[~keep]))
             _note(record, "filter", component, len(candidates), len(kept), started)
             candidates = kept
         return candidates
 
-    async def _top_up(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
+    async def _top_up(
+        self, query: Query, candidates: Candidates, fallbacks: Iterator[Source], record: Record
+    ) -> Candidates:
         """Adds fallback candidates, below all others, where sources found too few or were lost."""
         lost = record.level >= Level.STORED
-        for fallback in self.fallbacks:
-            if len(candidates) >= query.count and not lost:
+        while len(candidates) < query.count or lost:
+            fallback = next(fallbacks, None)
+            if fallback is None:
                 break
-            more = self._filter(query, await self._fetch(fallback, query, record), record)
+            more = await self._below(query, candidates, fallback, record)
             if lost and not len(more):
                 record.level = max(record.level, fallback.level_when_lost)
             lost = lost and not len(more)
-            lowest = float(candidates.scores.min()) if len(candidates) else 0.0
-            below = lowest - 1 - np.arange(len(more), dtype=np.float32)
-            candidates = merge([candidates, more.with_scores(below)])
-        return candidates.take(np.arange(min(len(candidates), self.max_candidates)))
+            candidates = merge([candidates, more])
+        return candidates
+
+    async def _below(
+        self, query: Query, candidates: Candidates, fallback: Source, record: Record
+    ) -> Candidates:
+        """What a fallback knows that may be shown, scored below some candidates.
+
+        Popular items are all there are: no more than are ranked come along, unless the candidates
+        themselves were not enough.
+        """
+        found = await self._fetch(fallback, query, record)
+        more = self._filter(query, found, record)
+        most = max(self.max_candidates - len(candidates), 0) or len(more)
+        cut = more.take(np.arange(min(len(more), most)))
+        record.found.append(found)
+        lowest = float(candidates.scores.min()) if len(candidates) else 0.0
+        below = lowest - 1 - np.arange(len(cut), dtype=np.float32)
+        return cut.with_scores(below)
 
     async def _rank(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
         if not len(candidates):
@@ -275,28 +358,76 @@ class Pipeline:
         sinking = np.where(np.isnan(candidates.scores), -np.inf, candidates.scores)
         return candidates.take(np.argsort(-sinking, kind="stable"))
 
-    def _select(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
-        ranked = candidates
-        for selector in self.selectors:
-            started = time.perf_counter()
-            chosen = candidates.take(selector.select(query, candidates))
-            _note(record, "select", selector, len(candidates), len(chosen), started)
-            candidates = chosen
-        if self.explorer is None:
-            return candidates
+    def _place(
+        self, query: Query, ranked: Candidates, record: Record
+    ) -> tuple[Candidates, Sequence[Placed]]:
+        """What is promoted, and candidates without those that were there only for that, in vain."""
+        if self.promoter is None:
+            return ranked, ()
         started = time.perf_counter()
-        explored = self.explorer.explore(query, ranked, candidates)
+        placed = self.promoter.place(query, ranked)
+        for_this = ranked.found_by(self.promoter.source)
+        in_vain = for_this & ((ranked.ranks > 0).sum(axis=1) == 1)
+        in_vain[[each.position for each in placed]] = False
+        kept = ranked
+        if in_vain.any():
+            record.dropped.append(Dropped(_name(self.promoter), ranked.rows[in_vain]))
+            kept, before = ranked.take(~in_vain), np.cumsum(in_vain)
+            placed = [
+                replace(each, position=each.position - int(before[each.position]))
+                for each in placed
+            ]
+        _note(record, "select", self.promoter, len(ranked), len(placed), started)
+        return kept, placed
+
+    def _select(
+        self, query: Query, ranked: Candidates, placed: Sequence[Placed], record: Record
+    ) -> Selected:
+        started = time.perf_counter()
+        selected = self.selector.select(query, ranked, placed)
+        _note(record, "select", self.selector, len(ranked), len(selected.positions), started)
+        return selected
+
+    def _finish(
+        self,
+        query: Query,
+        ranked: Candidates,
+        selected: Selected,
+        placed: Sequence[Placed],
+        record: Record,
+    ) -> Candidates:
+        """The chosen candidates, with labels, and what exploration makes of them."""
+        record.ranked, record.placed = ranked, placed
+        for rule, positions in selected.passed_over.items():
+            record.dropped.append(Dropped(rule, ranked.rows[positions]))
+        slate = ranked.take(selected.positions)
+        labels = {each.position: each for each in placed}
+        shown = [labels.get(at) for at in selected.positions.tolist()]
+        slate = slate.with_columns(
+            {
+                PROMOTED: np.array([each is not None for each in shown], np.bool_),
+                LABEL: np.array([each.label if each else "" for each in shown], object),
+            }
+        )
+        if self.explorer is None:
+            return slate
+        started = time.perf_counter()
+        explored = self.explorer.explore(query, ranked, slate)
         if explored is not None:
-            candidates = _with(explored, candidates, ranked)
-        _note(record, "select", self.explorer, len(ranked), len(candidates), started)
-        return candidates
+            slate = _with(explored, slate, ranked)
+        _note(record, "select", self.explorer, len(ranked), len(slate), started)
+        return slate
 
 
 def _with(explored: Explored, slate: Candidates, ranked: Candidates) -> Candidates:
     """The slate with a candidate in its place, if there is one, and propensities."""
     placed = explored.placed
     if placed is not None:
-        slate = slate.replaced(placed.place, ranked, placed.position)
+        unlabelled = {
+            PROMOTED: np.zeros(len(ranked), np.bool_),
+            LABEL: np.full(len(ranked), "", object),
+        }
+        slate = slate.replaced(placed.place, ranked.with_columns(unlabelled), placed.position)
         slate = slate.also_found_by(EXPLORATION, placed.place)
     return slate.with_columns({PROPENSITY: explored.propensities})
 

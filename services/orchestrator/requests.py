@@ -15,12 +15,14 @@ from services.features import events
 from services.features.events import MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from services.orchestrator.catalogue import Catalogue
+from services.orchestrator.rules_file import NO_RULES, ActiveRules
 from tandem.recommender.v1 import recommender_pb2
 
 MAX_COUNT = 500
 MAX_TEXT_LENGTH = 64
 MAX_EXCLUDED = 10_000
 MAX_RECENT_EVENTS = 1_000
+MAX_AGE = 150
 
 
 def check_id(field: str, value: str) -> str:
@@ -37,9 +39,13 @@ def check_count(value: int) -> int:
 
 
 def decode_recommend(
-    request: recommender_pb2.RecommendRequest, request_id: str, catalogue: Catalogue, budget: Budget
+    request: recommender_pb2.RecommendRequest,
+    request_id: str,
+    catalogue: Catalogue,
+    budget: Budget,
+    active: ActiveRules = NO_RULES,
 ) -> Query:
-    """The query of a request, pinned to a catalogue.
+    """The query of a request, pinned to a catalogue and to rules.
 
     Raises:
         InvalidArgument: a field is out of bounds.
@@ -61,6 +67,8 @@ def decode_recommend(
         recent_events=_recent_events(request.recent_events, request.user_id, as_of or now),
         explain=request.explain,
         excluded_rows=np.unique(catalogue.items.rows(excluded)),
+        active=active,
+        age=_check_age(context.age),
     )
 
 
@@ -108,6 +116,12 @@ def _seconds(field: str, stamp: Timestamp, now: float) -> float:
     if seconds > now + MAX_SECONDS_AHEAD:
         raise InvalidArgument(field, f"lies more than {MAX_SECONDS_AHEAD:.0f} s in the future")
     return seconds
+
+
+def _check_age(age: int) -> int:
+    if age > MAX_AGE:
+        raise InvalidArgument("context.age", f"is {age}, at most {MAX_AGE}")
+    return age
 
 
 def _check_text(field: str, value: str) -> str:

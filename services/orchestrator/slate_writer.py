@@ -11,14 +11,15 @@ from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.popularity import SECONDS_A_DAY
-from models.release import Items
 from services.common.slates import ServedSlate, ShownItem, SlateLog
-from services.orchestrator.candidates import PREDICTION, PROPENSITY, Candidates
+from services.orchestrator.candidates import PREDICTION, PROPENSITY
 from services.orchestrator.pipeline import Slate
+from services.orchestrator.slate_detail import encode_served
+from tandem.recommender.v1 import recommender_pb2 as pb
 
 LOST = Counter("tandem_orchestrator_slates_lost", "Served slates that were not logged.")
 
-_MOST_WAITING = 10_000
+_MOST_WAITING = 2_000
 _WRITE_SECONDS = 0.5
 _TRIM_SECONDS = 3_600.0
 _LONGEST_ID = 128
@@ -28,15 +29,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """What the log needs of an answer; becomes rows in the writer's thread."""
+    """An answer; becomes rows in the writer's thread."""
 
-    request_id: str
-    user_id: str
-    release_id: str
+    slate: Slate
+    request: pb.RecommendRequest
     served_at: float
-    level: str
-    items: Items
-    chosen: Candidates
 
 
 class SlateWriter:
@@ -45,14 +42,23 @@ class SlateWriter:
     Args:
         slates: the log.
         days: how long slates are kept; 0 logs none.
+        detail_days: how long what they were made from is kept; 0 keeps none of it.
         most_waiting: slates that wait for the writer, above which more are lost.
     """
 
-    def __init__(self, slates: SlateLog, days: float, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self,
+        slates: SlateLog,
+        days: float,
+        detail_days: float = 0.0,
+        most_waiting: int = _MOST_WAITING,
+    ) -> None:
         self._slates = slates
         self._days = days
+        self._detail_days = detail_days
         self._most_waiting = most_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._in_hand: list[_Waiting] = []
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._trim_at = 0.0
@@ -62,25 +68,24 @@ class SlateWriter:
         if self._days:
             self._task = asyncio.create_task(self._run())
 
-    def put(self, slate: Slate) -> None:
+    def put(self, slate: Slate, request: pb.RecommendRequest) -> None:
         """Takes a slate that was just answered. Never waits, never fails."""
         if not self._days:
             return
-        query = slate.query
-        if len(self._waiting) >= self._most_waiting or not _can_be_a_key(query.request_id):
+        if len(self._waiting) >= self._most_waiting or not _can_be_a_key(slate.query.request_id):
             LOST.inc()
             return
-        self._waiting.append(
-            _Waiting(
-                query.request_id,
-                query.user_id,
-                query.release.release_id,
-                time.time(),
-                slate.record.level.name,
-                query.catalogue.items,
-                slate.chosen,
-            )
-        )
+        self._waiting.append(_Waiting(slate, request, time.time()))
+
+    def waiting_for(self, user_id: str) -> dict[str, list[str]]:
+        """Item ids of a user's slates that are not in the log yet, by request id."""
+        return {
+            each.slate.query.request_id: [
+                str(item) for item in each.slate.query.catalogue.items.ids[each.slate.chosen.rows]
+            ]
+            for each in (*self._in_hand, *self._waiting)
+            if each.slate.query.user_id == user_id
+        }
 
     async def flush(self) -> None:
         """Writes what waits now."""
@@ -88,6 +93,7 @@ class SlateWriter:
             waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if not waiting:
                 return
+            self._in_hand = waiting
             try:
                 await asyncio.to_thread(self._write, waiting)
             except SQLAlchemyError as error:
@@ -96,6 +102,8 @@ class SlateWriter:
             except Exception:  # a task that ended would lose all that come later, too
                 LOST.inc(len(waiting))
                 log.exception("slates lost", extra={"slates": len(waiting)})
+            finally:
+                self._in_hand = []
 
     async def close(self) -> None:
         """Writes what waits, and stops."""
@@ -113,30 +121,33 @@ class SlateWriter:
                 await asyncio.to_thread(self._trim)
 
     def _write(self, waiting: list[_Waiting]) -> None:
-        self._slates.write([_row(each) for each in waiting])
+        self._slates.write([_row(each, detailed=self._detail_days > 0) for each in waiting])
 
     def _trim(self) -> None:
         try:
-            self._slates.trim(time.time() - self._days * SECONDS_A_DAY)
+            now = time.time()
+            self._slates.trim(
+                now - self._days * SECONDS_A_DAY, now - self._detail_days * SECONDS_A_DAY
+            )
         except SQLAlchemyError as error:
             log.warning("slate log not trimmed", extra={"reason": _brief(error)})
         except Exception:
             log.exception("slate log not trimmed")
 
 
-def _row(waiting: _Waiting) -> ServedSlate:
-    chosen = waiting.chosen
+def _row(waiting: _Waiting, detailed: bool) -> ServedSlate:
+    slate, query, chosen = waiting.slate, waiting.slate.query, waiting.slate.chosen
     scores = chosen.columns.get(PREDICTION, chosen.scores).tolist()
     propensities = chosen.columns.get(PROPENSITY, np.ones(len(chosen))).tolist()
     return ServedSlate(
-        waiting.request_id,
-        waiting.user_id,
-        waiting.release_id,
+        query.request_id,
+        query.user_id,
+        query.release.release_id,
         waiting.served_at,
-        waiting.level,
+        slate.record.level.name,
         tuple(
             ShownItem(
-                waiting.items.ids[row],
+                query.catalogue.items.ids[row],
                 position,
                 scores[position],
                 propensities[position],
@@ -144,6 +155,7 @@ def _row(waiting: _Waiting) -> ServedSlate:
             )
             for position, row in enumerate(chosen.rows.tolist())
         ),
+        encode_served(slate, waiting.request) if detailed else None,
     )
 
 

@@ -27,9 +27,9 @@ class FasterRetrieval:
         self, release_id: str, user: UserHistory, count: int, exclude: Rows, timeout: float
     ) -> Retrieved:
         rows = np.array([N_ITEMS + 2, 3, N_ITEMS, N_ITEMS + 1], np.int32)
-        found_by = np.array([2, 1, 3, 2])
+        ranks = np.array([[0, 1], [1, 0], [2, 2], [0, 3]], np.int32)
         scores = np.array([4, 3, 2, 1], np.float32)
-        return Retrieved(Candidates(rows, scores, found_by, ("ease", "new_items")), {})
+        return Retrieved(Candidates(rows, scores, ranks, ("ease", "new_items")), {})
 
 
 async def test_items_that_came_after_the_request_began_are_left_out(

@@ -86,14 +86,16 @@ class Event(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., user_id: _Optional[str] = ..., item_id: _Optional[str] = ..., kind: _Optional[_Union[EventKind, str]] = ..., value: _Optional[float] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., region: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Context(_message.Message):
-    __slots__ = ("region", "device", "time")
+    __slots__ = ("region", "device", "time", "age")
     REGION_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
     region: str
     device: str
     time: _timestamp_pb2.Timestamp
-    def __init__(self, region: _Optional[str] = ..., device: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    age: int
+    def __init__(self, region: _Optional[str] = ..., device: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., age: _Optional[int] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
     __slots__ = ("user_id", "count", "context", "recent_events", "exclude_item_ids", "explain")
@@ -111,8 +113,20 @@ class RecommendRequest(_message.Message):
     explain: bool
     def __init__(self, user_id: _Optional[str] = ..., count: _Optional[int] = ..., context: _Optional[_Union[Context, _Mapping]] = ..., recent_events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., explain: _Optional[bool] = ...) -> None: ...
 
+class Cause(_message.Message):
+    __slots__ = ("item_id", "title", "kind", "drop")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DROP_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    kind: EventKind
+    drop: float
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., kind: _Optional[_Union[EventKind, str]] = ..., drop: _Optional[float] = ...) -> None: ...
+
 class RecommendedItem(_message.Message):
-    __slots__ = ("item_id", "score", "title", "sources", "reasons", "parts", "propensity")
+    __slots__ = ("item_id", "score", "title", "sources", "reasons", "parts", "propensity", "source_ranks", "label", "causes")
     class PartsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +134,13 @@ class RecommendedItem(_message.Message):
         key: str
         value: float
         def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class SourceRanksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +148,9 @@ class RecommendedItem(_message.Message):
     REASONS_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_RANKS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     score: float
     title: str
@@ -134,7 +158,10 @@ class RecommendedItem(_message.Message):
     reasons: _containers.RepeatedScalarFieldContainer[str]
     parts: _containers.ScalarMap[str, float]
     propensity: float
-    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ..., parts: _Optional[_Mapping[str, float]] = ..., propensity: _Optional[float] = ...) -> None: ...
+    source_ranks: _containers.ScalarMap[str, int]
+    label: str
+    causes: _containers.RepeatedCompositeFieldContainer[Cause]
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., title: _Optional[str] = ..., sources: _Optional[_Iterable[str]] = ..., reasons: _Optional[_Iterable[str]] = ..., parts: _Optional[_Mapping[str, float]] = ..., propensity: _Optional[float] = ..., source_ranks: _Optional[_Mapping[str, int]] = ..., label: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[Cause, _Mapping]]] = ...) -> None: ...
 
 class StageTrace(_message.Message):
     __slots__ = ("stage", "component", "rows_in", "rows_out", "millis", "error")
@@ -166,13 +193,44 @@ class UserTrace(_message.Message):
     region: str
     def __init__(self, version: _Optional[int] = ..., events: _Optional[int] = ..., newest: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., friends_items: _Optional[int] = ..., region: _Optional[str] = ...) -> None: ...
 
+class CandidateTrace(_message.Message):
+    __slots__ = ("item_id", "title", "source_ranks", "retrieval_score", "dropped_by", "score", "rank", "place")
+    class SourceRanksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_RANKS_FIELD_NUMBER: _ClassVar[int]
+    RETRIEVAL_SCORE_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    title: str
+    source_ranks: _containers.ScalarMap[str, int]
+    retrieval_score: float
+    dropped_by: str
+    score: float
+    rank: int
+    place: int
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., source_ranks: _Optional[_Mapping[str, int]] = ..., retrieval_score: _Optional[float] = ..., dropped_by: _Optional[str] = ..., score: _Optional[float] = ..., rank: _Optional[int] = ..., place: _Optional[int] = ...) -> None: ...
+
 class Trace(_message.Message):
-    __slots__ = ("stages", "user")
+    __slots__ = ("stages", "user", "candidates", "rules_digest")
     STAGES_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    RULES_DIGEST_FIELD_NUMBER: _ClassVar[int]
     stages: _containers.RepeatedCompositeFieldContainer[StageTrace]
     user: UserTrace
-    def __init__(self, stages: _Optional[_Iterable[_Union[StageTrace, _Mapping]]] = ..., user: _Optional[_Union[UserTrace, _Mapping]] = ...) -> None: ...
+    candidates: _containers.RepeatedCompositeFieldContainer[CandidateTrace]
+    rules_digest: str
+    def __init__(self, stages: _Optional[_Iterable[_Union[StageTrace, _Mapping]]] = ..., user: _Optional[_Union[UserTrace, _Mapping]] = ..., candidates: _Optional[_Iterable[_Union[CandidateTrace, _Mapping]]] = ..., rules_digest: _Optional[str] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("items", "release_id", "level", "stage_millis", "request_id", "trace")
@@ -435,3 +493,117 @@ class RollbackReleaseResponse(_message.Message):
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     release: Release
     def __init__(self, release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+
+class GetRulesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetRulesResponse(_message.Message):
+    __slots__ = ("rules", "digest", "warnings")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    rules: str
+    digest: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rules: _Optional[str] = ..., digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SetRulesRequest(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: str
+    def __init__(self, rules: _Optional[str] = ...) -> None: ...
+
+class SetRulesResponse(_message.Message):
+    __slots__ = ("digest", "warnings")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TryRulesRequest(_message.Message):
+    __slots__ = ("rules", "requests")
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    rules: str
+    requests: int
+    def __init__(self, rules: _Optional[str] = ..., requests: _Optional[int] = ...) -> None: ...
+
+class ChangedSlate(_message.Message):
+    __slots__ = ("request_id", "user_id", "entering", "leaving", "moved")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    ENTERING_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    user_id: str
+    entering: _containers.RepeatedScalarFieldContainer[str]
+    leaving: _containers.RepeatedScalarFieldContainer[str]
+    moved: int
+    def __init__(self, request_id: _Optional[str] = ..., user_id: _Optional[str] = ..., entering: _Optional[_Iterable[str]] = ..., leaving: _Optional[_Iterable[str]] = ..., moved: _Optional[int] = ...) -> None: ...
+
+class TryRulesResponse(_message.Message):
+    __slots__ = ("requests", "users", "changed_users", "changed", "kept_share", "skipped")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_USERS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    requests: int
+    users: int
+    changed_users: int
+    changed: _containers.RepeatedCompositeFieldContainer[ChangedSlate]
+    kept_share: float
+    skipped: int
+    def __init__(self, requests: _Optional[int] = ..., users: _Optional[int] = ..., changed_users: _Optional[int] = ..., changed: _Optional[_Iterable[_Union[ChangedSlate, _Mapping]]] = ..., kept_share: _Optional[float] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class ExplainSlateRequest(_message.Message):
+    __slots__ = ("request_id",)
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    def __init__(self, request_id: _Optional[str] = ...) -> None: ...
+
+class ExplainSlateResponse(_message.Message):
+    __slots__ = ("request", "response", "served_at", "rules")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    SERVED_AT_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    request: RecommendRequest
+    response: RecommendResponse
+    served_at: _timestamp_pb2.Timestamp
+    rules: str
+    def __init__(self, request: _Optional[_Union[RecommendRequest, _Mapping]] = ..., response: _Optional[_Union[RecommendResponse, _Mapping]] = ..., served_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rules: _Optional[str] = ...) -> None: ...
+
+class ReplaySlateRequest(_message.Message):
+    __slots__ = ("request_id", "release_id", "rules")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    release_id: str
+    rules: str
+    def __init__(self, request_id: _Optional[str] = ..., release_id: _Optional[str] = ..., rules: _Optional[str] = ...) -> None: ...
+
+class ReplaySlateResponse(_message.Message):
+    __slots__ = ("identical", "items", "original", "release_id", "level", "original_release_id", "original_level", "trace")
+    IDENTICAL_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    identical: bool
+    items: _containers.RepeatedCompositeFieldContainer[RecommendedItem]
+    original: _containers.RepeatedCompositeFieldContainer[RecommendedItem]
+    release_id: str
+    level: Level
+    original_release_id: str
+    original_level: Level
+    trace: Trace
+    def __init__(self, identical: _Optional[bool] = ..., items: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., original: _Optional[_Iterable[_Union[RecommendedItem, _Mapping]]] = ..., release_id: _Optional[str] = ..., level: _Optional[_Union[Level, str]] = ..., original_release_id: _Optional[str] = ..., original_level: _Optional[_Union[Level, str]] = ..., trace: _Optional[_Union[Trace, _Mapping]] = ...) -> None: ...

@@ -317,6 +317,31 @@ class AdminServiceStub:
                 request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseRequest.SerializeToString,
                 response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseResponse.FromString,
                 _registered_method=True)
+        self.GetRules = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/GetRules',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesResponse.FromString,
+                _registered_method=True)
+        self.SetRules = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/SetRules',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesResponse.FromString,
+                _registered_method=True)
+        self.TryRules = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/TryRules',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesResponse.FromString,
+                _registered_method=True)
+        self.ExplainSlate = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/ExplainSlate',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateResponse.FromString,
+                _registered_method=True)
+        self.ReplaySlate = channel.unary_unary(
+                '/tandem.recommender.v1.AdminService/ReplaySlate',
+                request_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateRequest.SerializeToString,
+                response_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -366,6 +391,43 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRules(self, request, context):
+        """Returns the rules that hold; docs/rules.md says what rules are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRules(self, request, context):
+        """Replaces all rules, from the next request on. INVALID_ARGUMENT names line and reason of the first
+        fault; the old rules stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TryRules(self, request, context):
+        """Says whose slates, of those last served, other rules would change, and how. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainSlate(self, request, context):
+        """Returns a served slate and how it came about. NOT_FOUND when it is not, or no longer, logged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaySlate(self, request, context):
+        """Makes a served slate again, from what was known of the user then; by another release or by other
+        rules when asked to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -398,6 +460,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RollbackRelease,
                     request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseRequest.FromString,
                     response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseResponse.SerializeToString,
+            ),
+            'GetRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRules,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesResponse.SerializeToString,
+            ),
+            'SetRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRules,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesResponse.SerializeToString,
+            ),
+            'TryRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.TryRules,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesResponse.SerializeToString,
+            ),
+            'ExplainSlate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSlate,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateResponse.SerializeToString,
+            ),
+            'ReplaySlate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaySlate,
+                    request_deserializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateRequest.FromString,
+                    response_serializer=tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -563,6 +650,141 @@ class AdminService:
             '/tandem.recommender.v1.AdminService/RollbackRelease',
             tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseRequest.SerializeToString,
             tandem_dot_recommender_dot_v1_dot_recommender__pb2.RollbackReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/GetRules',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.GetRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/SetRules',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.SetRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TryRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/TryRules',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.TryRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSlate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/ExplainSlate',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.ExplainSlateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaySlate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.recommender.v1.AdminService/ReplaySlate',
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateRequest.SerializeToString,
+            tandem_dot_recommender_dot_v1_dot_recommender__pb2.ReplaySlateResponse.FromString,
             options,
             channel_credentials,
             insecure,

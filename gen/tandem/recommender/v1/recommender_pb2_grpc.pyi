@@ -128,6 +128,20 @@ class AdminServiceStub:
     """Publishes a built release to all services and switches to it, atomically."""
     RollbackRelease: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.RollbackReleaseRequest, _recommender_pb2.RollbackReleaseResponse]
     """Switches back to the release that was active before."""
+    GetRules: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.GetRulesRequest, _recommender_pb2.GetRulesResponse]
+    """Returns the rules that hold; docs/rules.md says what rules are."""
+    SetRules: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.SetRulesRequest, _recommender_pb2.SetRulesResponse]
+    """Replaces all rules, from the next request on. INVALID_ARGUMENT names line and reason of the first
+    fault; the old rules stay.
+    """
+    TryRules: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.TryRulesRequest, _recommender_pb2.TryRulesResponse]
+    """Says whose slates, of those last served, other rules would change, and how. Changes nothing."""
+    ExplainSlate: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.ExplainSlateRequest, _recommender_pb2.ExplainSlateResponse]
+    """Returns a served slate and how it came about. NOT_FOUND when it is not, or no longer, logged."""
+    ReplaySlate: _grpc.UnaryUnaryMultiCallable[_recommender_pb2.ReplaySlateRequest, _recommender_pb2.ReplaySlateResponse]
+    """Makes a served slate again, from what was known of the user then; by another release or by other
+    rules when asked to.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -148,6 +162,20 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Publishes a built release to all services and switches to it, atomically."""
     RollbackRelease: _aio.UnaryUnaryMultiCallable[_recommender_pb2.RollbackReleaseRequest, _recommender_pb2.RollbackReleaseResponse]  # type: ignore[assignment]
     """Switches back to the release that was active before."""
+    GetRules: _aio.UnaryUnaryMultiCallable[_recommender_pb2.GetRulesRequest, _recommender_pb2.GetRulesResponse]  # type: ignore[assignment]
+    """Returns the rules that hold; docs/rules.md says what rules are."""
+    SetRules: _aio.UnaryUnaryMultiCallable[_recommender_pb2.SetRulesRequest, _recommender_pb2.SetRulesResponse]  # type: ignore[assignment]
+    """Replaces all rules, from the next request on. INVALID_ARGUMENT names line and reason of the first
+    fault; the old rules stay.
+    """
+    TryRules: _aio.UnaryUnaryMultiCallable[_recommender_pb2.TryRulesRequest, _recommender_pb2.TryRulesResponse]  # type: ignore[assignment]
+    """Says whose slates, of those last served, other rules would change, and how. Changes nothing."""
+    ExplainSlate: _aio.UnaryUnaryMultiCallable[_recommender_pb2.ExplainSlateRequest, _recommender_pb2.ExplainSlateResponse]  # type: ignore[assignment]
+    """Returns a served slate and how it came about. NOT_FOUND when it is not, or no longer, logged."""
+    ReplaySlate: _aio.UnaryUnaryMultiCallable[_recommender_pb2.ReplaySlateRequest, _recommender_pb2.ReplaySlateResponse]  # type: ignore[assignment]
+    """Makes a served slate again, from what was known of the user then; by another release or by other
+    rules when asked to.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """What operators call."""
@@ -201,5 +229,49 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recommender_pb2.RollbackReleaseResponse, _abc.Awaitable[_recommender_pb2.RollbackReleaseResponse]]:
         """Switches back to the release that was active before."""
+
+    @_abc_1.abstractmethod
+    def GetRules(
+        self,
+        request: _recommender_pb2.GetRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.GetRulesResponse, _abc.Awaitable[_recommender_pb2.GetRulesResponse]]:
+        """Returns the rules that hold; docs/rules.md says what rules are."""
+
+    @_abc_1.abstractmethod
+    def SetRules(
+        self,
+        request: _recommender_pb2.SetRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.SetRulesResponse, _abc.Awaitable[_recommender_pb2.SetRulesResponse]]:
+        """Replaces all rules, from the next request on. INVALID_ARGUMENT names line and reason of the first
+        fault; the old rules stay.
+        """
+
+    @_abc_1.abstractmethod
+    def TryRules(
+        self,
+        request: _recommender_pb2.TryRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.TryRulesResponse, _abc.Awaitable[_recommender_pb2.TryRulesResponse]]:
+        """Says whose slates, of those last served, other rules would change, and how. Changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ExplainSlate(
+        self,
+        request: _recommender_pb2.ExplainSlateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.ExplainSlateResponse, _abc.Awaitable[_recommender_pb2.ExplainSlateResponse]]:
+        """Returns a served slate and how it came about. NOT_FOUND when it is not, or no longer, logged."""
+
+    @_abc_1.abstractmethod
+    def ReplaySlate(
+        self,
+        request: _recommender_pb2.ReplaySlateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommender_pb2.ReplaySlateResponse, _abc.Awaitable[_recommender_pb2.ReplaySlateResponse]]:
+        """Makes a served slate again, from what was known of the user then; by another release or by other
+        rules when asked to.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,66 @@
+"""Groups of candidates that rules speak of: genres of the catalogue, creators of the candidates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.slate_rules import UNLIMITED, Groups, Window
+from services.orchestrator.candidates import Query, Rows
+from services.orchestrator.catalogue import Members
+
+EACH_GENRE = "genre"
+EACH_CREATOR = "creator"
+
+
+@dataclass(frozen=True)
+class CandidateGroups:
+    """Genres first, then creators; empty where no rule asks.
+
+    Attributes:
+        groups: of the candidates, as `models.diversity` takes them.
+        n_genres: columns that are genres.
+    """
+
+    groups: Groups
+    n_genres: int
+
+    @classmethod
+    def of(cls, query: Query, rows: Rows) -> "CandidateGroups":
+        """Of item rows, with what the query's rules say of them."""
+        rules, genres = query.rules, query.catalogue.genres
+        spreads = rules.diversity.spread
+        of_creators = EACH_CREATOR in rules.caps or any(s.of == EACH_CREATOR for s in spreads)
+        asked = rules.caps or rules.diversity.calibration or spreads
+        members = genres.of[rows] if asked else np.empty((len(rows), 0), np.bool_)
+        n_genres = members.shape[1]
+        caps = np.full(n_genres, rules.caps.get(EACH_GENRE, UNLIMITED), np.int64)
+        for name, most in rules.caps.items():
+            if name in genres.columns:
+                caps[genres.columns[name]] = most
+        if of_creators:
+            creators = _creators(query, rows)
+            members = np.hstack([members, creators])
+            most = rules.caps.get(EACH_CREATOR, UNLIMITED)
+            caps = np.append(caps, np.full(creators.shape[1], most))
+        columns = {EACH_GENRE: slice(0, n_genres), EACH_CREATOR: slice(n_genres, None)}
+        windows = tuple((columns[s.of], Window(s.most, s.within)) for s in spreads)
+        return cls(Groups(members, caps, windows), n_genres)
+
+    def fit(self, slate: NDArray[np.intp], positions: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(p,) whether each of some candidates exceeds no cap beside a slate.
+
+        Args:
+            slate: positions of candidates that are shown.
+            positions: (p,) positions of others.
+        """
+        caps = self.groups.caps
+        assert caps is not None
+        full = self.groups.members[slate].sum(axis=0) >= caps
+        fits: NDArray[np.bool_] = ~self.groups.members[positions][:, full].any(axis=1)
+        return fits
+
+
+def _creators(query: Query, rows: Rows) -> NDArray[np.bool_]:
+    creators = query.catalogue.items.creators
+    return Members.among([creators[row] for row in rows.tolist()]).of
