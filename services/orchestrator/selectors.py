@@ -1,6 +1,6 @@
 """Selectors: from ranked candidates to the slate."""
 
-from models.diversity import mmr, pool_size
+from models.diversity import MMR, Composition, compose
 from services.orchestrator.candidates import Candidates, Query, Rows
 
 
@@ -8,9 +8,12 @@ class MmrSelector:
     """Maximal marginal relevance over tower-space item vectors; see `models.diversity`."""
 
     def __init__(self, weight: float) -> None:
-        self._weight = weight
+        self._composition = Composition(MMR, weight)
 
     def select(self, query: Query, candidates: Candidates) -> Rows:
-        pool = candidates.rows[: pool_size(query.count)]
-        vectors = query.catalogue.vectors(pool)
-        return mmr(candidates.scores, vectors, self._weight, query.count)
+        return compose(
+            candidates.scores,
+            lambda positions: query.catalogue.vectors(candidates.rows[positions]),
+            query.count,
+            self._composition,
+        ).positions
