@@ -64,6 +64,7 @@ def _orchestrator(state: State, ports: Ports) -> Program:
         _python("services.orchestrator"),
         {
             **_common("ORCHESTRATOR", state, ports.orchestrator),
+            "ORCHESTRATOR_RULES_FILE": str(state.rules),
             "ORCHESTRATOR_FEATURES_ADDRESSES": f'["127.0.0.1:{ports.features}"]',
             "ORCHESTRATOR_RETRIEVAL_ADDRESSES": f'["127.0.0.1:{ports.retrieval}"]',
             "ORCHESTRATOR_RANKING_ADDRESSES": (

@@ -44,6 +44,10 @@ class State:
         return self.path / "releases"
 
     @property
+    def rules(self) -> Path:
+        return self.path / "rules.yaml"
+
+    @property
     def features(self) -> Path:
         return self.path / "features"
 

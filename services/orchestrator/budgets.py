@@ -112,7 +112,7 @@ class PromotionBudgets:
         self._task = asyncio.create_task(self._run())
 
     async def follow(self, promotions: Sequence[Promotion]) -> None:
-        """Takes first advances for promotions that are about to hold; gives back those of others."""
+        """Takes first advances for promotions about to hold; gives back those of others."""
         self._promotions = {p.key: p for p in promotions if p.budget is not None}
         await self._round()
 

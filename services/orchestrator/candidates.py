@@ -14,7 +14,7 @@ from models.release import Release
 from services.common.deadlines import Budget
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.rules import Block, Rules
-from services.orchestrator.rules_file import NO_RULES, ActiveRules
+from services.orchestrator.rules_yaml import NO_RULES, ActiveRules
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -204,6 +204,9 @@ LABEL = "label"
 
 PREDICTION = "prediction"
 """Column of what the scores predict."""
+
+BOOST = "boost"
+"""Column of what rules added to the scores; absent where none did."""
 
 PART = "part:"
 """Beginning of the names of columns that hold parts of the scores."""

@@ -153,7 +153,7 @@ class Catalogue:
         if not live:
             return Catalogue.of(self.release)
         vectors = np.zeros((len(live), self.new_vectors.shape[1]), np.float32)
-        return Catalogue(
+        catalogue = Catalogue(
             self.release,
             _laid_over(self.release.items, live),
             live,
@@ -162,6 +162,8 @@ class Catalogue:
             self.tower,
             _unheard(self.release, live),
         )
+        _ = catalogue.genres  # now, not while a request waits
+        return catalogue
 
     def born(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """(r,) when each was first upserted, in Unix seconds; -inf for all but new items.

@@ -20,11 +20,11 @@ _UNIFORM_SHARE = 0.1
 class NewItemExplorer:
     """Now and then gives one place of a slate to a new item that is not in it.
 
-    Eligible are live items within some days of their first upsert that passed all filters and exceed
-    no cap, and that the release does not hold, or holds without events. With
-    probability `rate`, one of the places in the last half of the slate (never one of the first
-    three, and none that is promoted; none in a slate shorter than four) is drawn, all alike, and an eligible item: by the
-    softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
+    Eligible are live items within some days of their first upsert that passed all filters and
+    exceed no cap, and that the release does not hold, or holds without events. With probability
+    `rate`, one of the places in the last half of the slate (never one of the first three, and none
+    that is promoted; none in a slate shorter than four) is drawn, all alike, and an eligible item:
+    by the softmax of their scores, a tenth of the draw by lot. So an item i comes to a place with
     probability, given the request,
 
         rate / places * (0.9 softmax(scores)_i + 0.1 / eligible)

@@ -38,7 +38,7 @@ class UnavailableFilter:
 
 
 class WindowFilter:
-    """Drops items that `windows` keep out at the time of the request: all of an item's must hold."""
+    """Drops items of which not all `windows` hold at the time of the request."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
         closed = [w for w in query.rules.windows if not w.holds_at(query.time)]

@@ -56,8 +56,9 @@ class CandidateGroups:
         """
         caps = self.groups.caps
         assert caps is not None
-        full = self.groups.members[slate].sum(axis=0) >= caps
-        fits: NDArray[np.bool_] = ~self.groups.members[positions][:, full].any(axis=1)
+        members = self.groups.members
+        full = np.flatnonzero(np.count_nonzero(members[slate], axis=0) >= caps)
+        fits: NDArray[np.bool_] = ~members[np.ix_(positions, full)].any(axis=1)
         return fits
 
 

@@ -1,16 +1,14 @@
 """Hydrators: what is known of the user, and of the candidates."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.history import HISTORY_LENGTH, Surroundings, UserHistory, WeightedRows
 from services.common.erased import user_hash
-from services.orchestrator.candidates import Candidates, KnownSession, Query
+from services.orchestrator.candidates import KnownSession, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures, WeightedItems
 from services.orchestrator.pipeline import Level
 
@@ -110,10 +108,3 @@ def _weighted(query: Query, found: WeightedItems) -> WeightedRows:
     rows = np.array([row_of.get(item_id, -1) for item_id in found.item_ids], dtype=np.int32)
     held = rows >= 0
     return WeightedRows(rows[held], found.weights[held])
-
-
-class ItemHydrator:
-    """Adds what is known of each item now: `available`."""
-
-    def hydrate(self, query: Query, candidates: Candidates) -> Mapping[str, NDArray[Any]]:
-        return {"available": query.catalogue.items.available[candidates.rows]}

@@ -70,10 +70,6 @@ class Source(Protocol):
     async def fetch(self, query: Query) -> Found: ...
 
 
-class Hydrator(Protocol):
-    def hydrate(self, query: Query, candidates: Candidates) -> Mapping[str, NDArray[Any]]: ...
-
-
 class Filter(Protocol):
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]: ...
 
@@ -220,7 +216,6 @@ class Pipeline:
         query_hydrators: fill in the user, in parallel with nothing before them.
         sources: propose candidates, in parallel.
         fallbacks: asked in order, and only while candidates are short or a source was lost.
-        hydrators: add columns to candidates.
         filters: drop candidates, in sequence.
         scorers: replace scores, in sequence.
         selector: chooses and orders.
@@ -232,7 +227,6 @@ class Pipeline:
     query_hydrators: Sequence[QueryHydrator]
     sources: Sequence[Source]
     fallbacks: Sequence[Source]
-    hydrators: Sequence[Hydrator]
     filters: Sequence[Filter]
     scorers: Sequence[Scorer]
     selector: Selector
@@ -294,8 +288,6 @@ class Pipeline:
         return found.candidates
 
     def _filter(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
-        for hydrator in self.hydrators:
-            candidates = candidates.with_columns(hydrator.hydrate(query, candidates))
         for component in self.filters:
             started = time.perf_counter()
             keep = component.keep(query, candidates)

@@ -67,9 +67,7 @@ def applicable(query: Query) -> Iterator[Promotion]:
             yield promotion
 
 
-def _free_place(
-    promotion: Promotion, position: int, length: int, taken: set[int]
-) -> int | None:
+def _free_place(promotion: Promotion, position: int, length: int, taken: set[int]) -> int | None:
     """The free place nearest to that of its score, from 0; None when there is none."""
     first, last = promotion.places
     free = [place for place in range(first - 1, min(last, length)) if place not in taken]

@@ -15,7 +15,7 @@ from services.features import events
 from services.features.events import MAX_SECONDS_AHEAD, Event, validate_event
 from services.orchestrator.candidates import Query, RecentEvent
 from services.orchestrator.catalogue import Catalogue
-from services.orchestrator.rules_file import NO_RULES, ActiveRules
+from services.orchestrator.rules_yaml import NO_RULES, ActiveRules
 from tandem.recommender.v1 import recommender_pb2
 
 MAX_COUNT = 500

@@ -8,14 +8,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from models.diversity import DEFAULT_WEIGHT
 from models.events import EventKind
 
 MAX_SLOT = 500
 """Longest slate."""
-
 
 
 class Number(int):
@@ -108,7 +115,6 @@ class Audience(_Part):
             and (not self.regions or not region or region in self.regions)
             and (not self.devices or not device or device in self.devices)
         )
-
 
     def surely_has(self, age: int, region: str, device: str) -> bool:
         """The same; what a request does not say, is not so."""

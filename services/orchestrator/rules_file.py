@@ -3,95 +3,28 @@
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
-import yaml
 from prometheus_client import Counter, Gauge
-from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.common.errors import FailedPrecondition, InvalidArgument
-from services.orchestrator.rules import Number, Rules
+from services.common.errors import FailedPrecondition
+from services.orchestrator.rules import Promotion
 from services.orchestrator.rules_archive import RulesArchive
+from services.orchestrator.rules_yaml import NO_RULES, ActiveRules, RulesError
 
 REFUSED = Counter("tandem_orchestrator_rules_refused", "Changes of the rules that were refused.")
 HOLDS = Gauge("tandem_orchestrator_rules_file_holds", "1 while the rules of the file are in use.")
 
-MAX_BYTES = 1 << 20
 _POLL_SECONDS = 0.5
-_PATHS_SHOWN = 60
 
 log = logging.getLogger(__name__)
 
 
-class RulesError(InvalidArgument):
-    """Rules that are not valid. The text names line, field and reason.
-
-    Attributes:
-        line: from 1.
-    """
-
-    def __init__(self, line: int, field: str, reason: str) -> None:
-        super().__init__(f"rules:{line}", f"{field}: {reason}" if field else reason)
-        self.line = line
-
-
-@dataclass(frozen=True)
-class ActiveRules:
-    """Rules, and the text they were read from.
-
-    Attributes:
-        rules: what it says.
-        text: YAML.
-        digest: of the text.
-    """
-
-    rules: Rules
-    text: str
-    digest: str
-
-    @classmethod
-    def of(cls, text: str) -> "ActiveRules":
-        """Parses rules.
-
-        Raises:
-            RulesError: they are not valid.
-        """
-        return cls(parse_rules(text), text, blake2b(text.encode(), digest_size=16).hexdigest())
-
-
-
-def parse_rules(text: str) -> Rules:
-    """Rules from YAML.
-
-    Raises:
-        RulesError: the text is not YAML, or not rules; the first fault is named.
-    """
-    if len(text.encode()) > MAX_BYTES:
-        raise RulesError(1, "", f"longer than {MAX_BYTES >> 20} MiB")
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-        _refuse_repetition(root)
-        raw = _tuples(yaml.load(text, Loader=_Loader))  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise RulesError(mark.line + 1 if mark else 1, "", error.problem or "not YAML") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RulesError(1, "", f"not YAML: {error}".partition("\n")[0]) from None
-    try:
-        return Rules.model_validate({} if raw is None else raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path, reason = list(first["loc"]), _reason(first)
-        raise RulesError(_line(root, path), _path(path), reason) from None
-
-
-NO_RULES = ActiveRules.of("")
-"""What a system without a file of rules does."""
+async def _nothing(_: Sequence[Promotion]) -> None:
+    pass
 
 
 class RulesFile:
@@ -103,14 +36,20 @@ class RulesFile:
     Args:
         path: the file; need not exist.
         archive: keeps each text that was in use.
+        about_to_hold: told of promotions before they hold.
         poll_seconds: how often the file is looked at.
     """
 
     def __init__(
-        self, path: Path, archive: RulesArchive, poll_seconds: float = _POLL_SECONDS
+        self,
+        path: Path,
+        archive: RulesArchive,
+        about_to_hold: Callable[[Sequence[Promotion]], Awaitable[None]] = _nothing,
+        poll_seconds: float = _POLL_SECONDS,
     ) -> None:
         self._path = path
         self._archive = archive
+        self._about_to_hold = about_to_hold
         self._poll_seconds = poll_seconds
         self._active = NO_RULES
         self._seen: object = None
@@ -127,6 +66,7 @@ class RulesFile:
         Raises:
             FailedPrecondition: it cannot be read, or is not valid; there are no old rules to keep.
         """
+        await self._use(self._active)
         try:
             await self._read()
         except RulesError as error:
@@ -186,6 +126,7 @@ class RulesFile:
     async def _use(self, new: ActiveRules) -> None:
         with suppress(SQLAlchemyError):  # replays of what they made say that they are not known
             await asyncio.to_thread(self._archive.put, new.digest, new.text)
+        await self._about_to_hold(new.rules.promote)
         self._active = new
         HOLDS.set(1)
         log.info("rules", extra={"digest": new.digest})
@@ -224,81 +165,3 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise RulesError(1, "", f"not UTF-8: {error.reason}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Keeps the text of numbers: an unquoted item id is the id as it is written."""
-
-
-def _number(loader: _Loader, node: yaml.ScalarNode) -> Number:
-    return Number.of(loader.construct_yaml_int(node), str(node.value))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _number)
-
-
-def _refuse_repetition(root: yaml.Node | None) -> None:
-    """Of keys, of which the loader would take the last and say nothing, and of parts by aliases, by
-    which a short text can hold a long one."""
-    waiting, known = [root], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if node is None:
-            continue
-        if id(node) in known:
-            raise RulesError(node.start_mark.line + 1, "", "is used by an alias; write it out")
-        known.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            waiting += [part for pair in node.value for part in pair]
-            keys = set[str]()
-            for key, _ in node.value:
-                if key.value in keys:
-                    raise RulesError(key.start_mark.line + 1, str(key.value), "is there twice")
-                keys.add(str(key.value))
-
-
-def _tuples(raw: Any) -> Any:
-    """The same with tuples for lists: in strict validation they are not the same."""
-    if isinstance(raw, list):
-        return tuple(map(_tuples, raw))
-    if isinstance(raw, dict):
-        return {key: _tuples(value) for key, value in raw.items()}
-    return raw
-
-
-def _line(node: yaml.Node | None, path: list[Any]) -> int:
-    """Line of the deepest part of a path that the text has, from 1."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for step in path:
-        found: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(step):
-                    line, found = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            if step < len(node.value):
-                found = node.value[step]
-                line = found.start_mark.line + 1
-        if found is None:
-            continue  # a step that pydantic adds, of the kind that was tried
-        node = found
-    return line
-
-
-def _path(path: list[Any]) -> str:
-    return ".".join(map(str, path))[:_PATHS_SHOWN]
-
-
-def _reason(error: Any) -> str:
-    text = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return "no such rule"
-    if error["type"] == "tuple_type":
-        return "must be a list"
-    if error["type"] in ("model_type", "dict_type"):
-        return "must be a mapping of names to values"
-    if error["type"] == "string_type":
-        return f"must be text, is {error['input']!r}; write it in quotes"
-    return text[:1].lower() + text[1:]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from services.orchestrator.candidates import PART, Candidates, Query
+from services.orchestrator.candidates import BOOST, PART, Candidates, Query
 from services.orchestrator.clients import RankingClient
 from services.orchestrator.pipeline import Level, Scored
 from services.orchestrator.rules import Boost
@@ -45,7 +45,7 @@ class BoostScorer:
         added = np.zeros(len(candidates), np.float32)
         for boost in boosts:
             added += _matches(boost, query, candidates) * np.float32(boost.by * (unit or 1.0))
-        columns = {PART + "boost": added} if query.explain else {}
+        columns = {BOOST: added, PART + BOOST: added} if query.explain else {BOOST: added}
         return Scored(candidates.scores + added, columns)
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 from grpc import aio
 
+from models.release import Release
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.live_items import LiveItemTable
@@ -11,20 +12,39 @@ from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRegistry
 from services.common.slates import SlateLog
 from services.common.stored import StoredRecommendations
+from services.orchestrator.admin import AdminServicer
+from services.orchestrator.budgets import PromotionBudgets, SpentBudgets
 from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
 from services.orchestrator.erasures import ErasureFollower
 from services.orchestrator.exploration import NewItemExplorer
-from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
-from services.orchestrator.hydrators import ItemHydrator, UserHydrator
+from services.orchestrator.filters import (
+    AdultFilter,
+    AlreadySeenFilter,
+    BlockedCreatorsFilter,
+    BlockedGenresFilter,
+    BlockedItemsFilter,
+    ExcludedIdsFilter,
+    FrequencyFilter,
+    UnavailableFilter,
+    WindowFilter,
+)
+from services.orchestrator.hydrators import UserHydrator
+from services.orchestrator.impressions import ImpressionHydrator
 from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.promotions import PromotionSource, SlotPromoter
 from services.orchestrator.release_switch import ReleaseSwitch
-from services.orchestrator.scorers import RankingScorer
-from services.orchestrator.selectors import MmrSelector
-from services.orchestrator.service import AdminServicer, RecommenderServicer
+from services.orchestrator.replay import Parts, SlateReplayer
+from services.orchestrator.rules_archive import RulesArchive
+from services.orchestrator.rules_file import RulesFile
+from services.orchestrator.scorers import BoostScorer, RankingScorer
+from services.orchestrator.selectors import SlateComposer
+from services.orchestrator.service import RecommenderServicer
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.sources import PopularSource, RetrievalSource, StoredSource
 from tandem.recommender.v1 import recommender_pb2_grpc
+
+_PREPARE_SECONDS = 120.0
 
 
 class OrchestratorService:
@@ -38,7 +58,13 @@ class OrchestratorService:
         self._stored = StoredRecommendations(self._engine)
         self._erased = ErasedUsers(self._engine)
         self._live = LiveItems(LiveItemTable(self._engine))
-        self._slates = SlateWriter(SlateLog(self._engine), settings.slate_log_days)
+        self._slate_log = SlateLog(self._engine)
+        self._slates = SlateWriter(
+            self._slate_log, settings.slate_log_days, settings.slate_detail_days
+        )
+        self._archive = RulesArchive(self._engine)
+        self._budgets = PromotionBudgets(SpentBudgets(self._engine))
+        self._rules = RulesFile(settings.rules_file, self._archive, self._budgets.follow)
 
     def register(self, server: aio.Server) -> None:
         settings = self._settings
@@ -66,6 +92,7 @@ class OrchestratorService:
                 self._retrieval,
                 settings.default_deadline_seconds,
                 self._erased.among,
+                self._rules,
                 self._slates,
             ),
             server,
@@ -76,33 +103,81 @@ class OrchestratorService:
                 self._features,
                 self._live,
                 self._users.forget,
+                self._rules,
+                self._replayer(),
                 settings.default_deadline_seconds,
             ),
             server,
         )
 
     def _pipeline(self) -> Pipeline:
-        settings = self._settings
+        parts = self._parts()
         return Pipeline(
-            query_hydrators=[self._users],
-            sources=[RetrievalSource(self._retrieval, settings.candidates)],
+            query_hydrators=[
+                self._users,
+                ImpressionHydrator(self._slate_log, self._slates.waiting_for),
+            ],
+            sources=[parts.source, PromotionSource()],
+            fallbacks=parts.fallbacks,
+            filters=parts.filters,
+            scorers=parts.scorers,
+            selector=parts.selector,
+            max_candidates=parts.max_candidates,
+            promoter=SlotPromoter(self._budgets),
+            explorer=parts.explorer,
+        )
+
+    def _parts(self) -> Parts:
+        """What serving and replaying share."""
+        settings = self._settings
+        return Parts(
+            source=RetrievalSource(self._retrieval, settings.candidates),
             fallbacks=[StoredSource(self._stored), PopularSource()],
-            hydrators=[ItemHydrator()],
-            filters=[AlreadySeenFilter(), ExcludedIdsFilter(), UnavailableFilter()],
-            scorers=[RankingScorer(self._ranking)],
-            selectors=[MmrSelector(settings.diversity_weight)],
-            max_candidates=settings.candidates,
+            filters=[
+                UnavailableFilter(),
+                WindowFilter(),
+                BlockedItemsFilter(),
+                BlockedGenresFilter(),
+                BlockedCreatorsFilter(),
+                AdultFilter(),
+                AlreadySeenFilter(),
+                ExcludedIdsFilter(),
+                FrequencyFilter(),
+            ],
+            scorers=[RankingScorer(self._ranking), BoostScorer()],
+            scorers_of_rules=[BoostScorer()],
+            selector=SlateComposer(),
             explorer=NewItemExplorer(settings.exploration_rate, settings.exploration_days),
+            max_candidates=settings.candidates,
+        )
+
+    def _replayer(self) -> SlateReplayer:
+        services = (self._retrieval, self._ranking)
+
+        async def prepare(release_id: str) -> None:
+            await asyncio.gather(*(s.prepare(release_id, _PREPARE_SECONDS) for s in services))
+
+        return SlateReplayer(
+            self._slate_log,
+            self._archive,
+            self._parts(),
+            self._switch.catalogue,
+            lambda release_id: Release(self._settings.release_root / release_id),
+            prepare,
         )
 
     async def start(self) -> None:
         await asyncio.to_thread(self._live.start)
+        await self._rules.start()
+        self._budgets.start()
         await self._switch.start()
         self._erasures.start()
         self._slates.start()
 
     async def close(self) -> None:
         await self._slates.close()
+        await self._rules.close()
+        await self._budgets.close()
         await self._switch.close()
         await self._erasures.close()
         await asyncio.to_thread(self._live.close)

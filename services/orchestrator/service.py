@@ -1,24 +1,22 @@
-"""The public servicers: decode, call, encode."""
+"""The servicer that applications call: decode, call, encode."""
 
 import asyncio
-from collections.abc import Callable, Set
 from typing import Any, TypeAlias
 
 import numpy as np
 from grpc import aio
 
 from services.common.deadlines import Budget
-from services.common.erased import user_hash
 from services.common.errors import InvalidArgument
-from services.common.live_view import LiveItems
 from services.common.stored import StoredRecommendations
 from services.common.telemetry import request_id
 from services.features.events import MAX_EVENTS
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
-from services.orchestrator.encoding import encode_level, encode_release, encode_slate
+from services.orchestrator.encoding import encode_level, encode_slate
 from services.orchestrator.pipeline import Level, Pipeline
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
+from services.orchestrator.rules_file import RulesFile
 from services.orchestrator.similar_users import METHOD, Erased, check_method, similar_users
 from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.stored_slate import stored_slate
@@ -38,9 +36,11 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         retrieval: RetrievalClient,
         default_deadline: float,
         erased: Erased,
-        slates: SlateWriter | None = None,
+        rules: RulesFile,
+        slates: SlateWriter,
     ) -> None:
         self._pipeline = pipeline
+        self._rules = rules
         self._slates = slates
         self._switch = switch
         self._stored = stored
@@ -53,10 +53,11 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         budget = Budget.current(self._default_deadline)
-        query = decode_recommend(request, request_id.get(), self._switch.catalogue(), budget)
+        query = decode_recommend(
+            request, request_id.get(), self._switch.catalogue(), budget, self._rules.current()
+        )
         slate = await self._pipeline.run(query)
-        if self._slates is not None:
-            self._slates.put(slate)
+        self._slates.put(slate, request)
         return encode_slate(slate, request.explain)
 
     async def RecommendStored(
@@ -138,74 +139,3 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         return pb.RecordEventsResponse(
             accepted=stored.accepted, duplicates=stored.duplicates, errors=stored.errors
         )
-
-
-class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
-    """Implements `tandem.recommender.v1.AdminService`.
-
-    Args:
-        switch: which release serves.
-        features: keeps users and items.
-        live: this process's view of live items.
-        forget: drops what this process remembers of users, by the hashes of their ids.
-        default_deadline: seconds a call without a deadline may take.
-    """
-
-    def __init__(
-        self,
-        switch: ReleaseSwitch,
-        features: FeaturesClient,
-        live: LiveItems,
-        forget: Callable[[Set[str]], None],
-        default_deadline: float,
-    ) -> None:
-        self._switch = switch
-        self._features = features
-        self._live = live
-        self._forget = forget
-        self._default_deadline = default_deadline
-
-    async def UpsertItems(
-        self, request: pb.UpsertItemsRequest, context: Context
-    ) -> pb.UpsertItemsResponse:
-        timeout = Budget.current(self._default_deadline).share(0.9)
-        stored = await self._features.upsert_items(request.items, timeout)
-        # Others poll for changes; here they count from the next request on.
-        await asyncio.to_thread(self._live.refresh)
-        await self._switch.lay_over()
-        return pb.UpsertItemsResponse(accepted=stored.accepted, errors=stored.errors)
-
-    async def UpsertUsers(
-        self, request: pb.UpsertUsersRequest, context: Context
-    ) -> pb.UpsertUsersResponse:
-        timeout = Budget.current(self._default_deadline).share(0.95)
-        stored = await self._features.upsert_users(request.users, timeout)
-        return pb.UpsertUsersResponse(accepted=stored.accepted, errors=stored.errors)
-
-    async def DeleteUser(
-        self, request: pb.DeleteUserRequest, context: Context
-    ) -> pb.DeleteUserResponse:
-        user_id = check_id("user_id", request.user_id)
-        timeout = Budget.current(self._default_deadline).share(0.95)
-        gone = await self._features.delete_user(user_id, timeout)
-        self._forget({user_hash(user_id)})
-        return pb.DeleteUserResponse(
-            events=gone.events, stored_lists=gone.stored_lists, slates=gone.slates
-        )
-
-    async def ListReleases(
-        self, request: pb.ListReleasesRequest, context: Context
-    ) -> pb.ListReleasesResponse:
-        records = await self._switch.releases()
-        return pb.ListReleasesResponse(releases=[encode_release(record) for record in records])
-
-    async def ActivateRelease(
-        self, request: pb.ActivateReleaseRequest, context: Context
-    ) -> pb.ActivateReleaseResponse:
-        record = await self._switch.activate(check_id("release_id", request.release_id))
-        return pb.ActivateReleaseResponse(release=encode_release(record))
-
-    async def RollbackRelease(
-        self, request: pb.RollbackReleaseRequest, context: Context
-    ) -> pb.RollbackReleaseResponse:
-        return pb.RollbackReleaseResponse(release=encode_release(await self._switch.rollback()))

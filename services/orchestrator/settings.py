@@ -1,9 +1,10 @@
 """Settings of the orchestrator, read from `ORCHESTRATOR_*`."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from models.diversity import DEFAULT_WEIGHT
 from services.common.settings import ServiceSettings
 
 
@@ -25,8 +26,8 @@ class OrchestratorSettings(ServiceSettings):
     candidates: int = Field(default=500, ge=1, le=5000)
     """Candidates that are ranked for a request."""
 
-    diversity_weight: float = Field(default=DEFAULT_WEIGHT, ge=0, le=1)
-    """Weight of dissimilarity in maximal marginal relevance; 0 keeps the ranking order."""
+    rules_file: Path = Path("rules.yaml")
+    """Rules of the slate; need not exist. Changes hold within a second."""
 
     release_poll_seconds: float = Field(default=1.0, gt=0)
     """How often the registry is asked which release is active."""
@@ -45,3 +46,7 @@ class OrchestratorSettings(ServiceSettings):
 
     slate_log_days: float = Field(default=30.0, ge=0)
     """How long served slates are kept in the log; 0 turns the log off."""
+
+    slate_detail_days: float = Field(default=1.0, ge=0)
+    """How long requests are kept whole, some kilobytes each, to be explained and replayed; 0 keeps
+    none."""

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,27 @@ from services.common.model_input import (
     encode_user,
     encode_weighted_rows,
 )
-from services.orchestrator.candidates import PREDICTION, Candidates, KnownSession, Query, Rows
+from services.orchestrator.candidates import (
+    BOOST,
+    PREDICTION,
+    Candidates,
+    KnownSession,
+    Query,
+    Rows,
+)
 from services.orchestrator.catalogue import Catalogue
-from services.orchestrator.encoding import encode_user_trace
 from services.orchestrator.pipeline import Dropped, Level, Record, Slate
 from services.orchestrator.requests import decode_recommend
-from services.orchestrator.rules_file import ActiveRules
+from services.orchestrator.rules_yaml import ActiveRules
+from services.orchestrator.user_trace import encode_user_trace
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.slate.v1 import slate_pb2
 
 _COMPRESSION = 1
+_OF_RANKING: tuple[
+    Literal["ranked_rows", "ranked_scores", "ranked_predictions", "ranked_boosts", "slate_rows"],
+    ...,
+] = ("ranked_rows", "ranked_scores", "ranked_predictions", "ranked_boosts", "slate_rows")
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,8 @@ class Served:
         columns = {}
         if message.ranked_predictions:
             columns[PREDICTION] = np.array(message.ranked_predictions, np.float32)
+        if message.ranked_boosts:
+            columns[BOOST] = np.array(message.ranked_boosts, np.float32)
         names, ranks = _attribution(self.found, rows)
         return Candidates(rows, scores, ranks, names, columns)
 
@@ -116,10 +130,9 @@ def encode_served(slate: Slate, request: pb.RecommendRequest) -> bytes:
         ranked_rows=ranked.rows.tolist(),
         ranked_scores=ranked.scores.tolist(),
         ranked_predictions=ranked.columns.get(PREDICTION, np.empty(0)).tolist(),
+        ranked_boosts=ranked.columns.get(BOOST, np.empty(0)).tolist(),
         placed=[
-            slate_pb2.PlacedItem(
-                place=each.place, row=ranked.rows[each.position], label=each.label
-            )
+            slate_pb2.PlacedItem(place=each.place, row=ranked.rows[each.position], label=each.label)
             for each in record.placed
         ],
         slate_rows=slate.chosen.rows.tolist(),
@@ -147,7 +160,8 @@ def translated(served: Served, old: Catalogue, new: Catalogue) -> Served:
     message.CopyFrom(served.message)
     message.ClearField("found")
     message.ClearField("dropped")
-    for name in ("ranked_rows", "ranked_scores", "ranked_predictions", "slate_rows", "placed"):
+    message.ClearField("placed")
+    for name in _OF_RANKING:
         message.ClearField(name)
     user = decode_user(message.user)
     rows = to_new[user.rows]
@@ -171,7 +185,8 @@ def translated(served: Served, old: Catalogue, new: Catalogue) -> Served:
     seen = to_new[np.cumsum(np.array(message.seen_steps, np.int64))]
     del message.seen_steps[:]
     message.seen_steps.extend(np.diff(np.unique(seen[seen >= 0]), prepend=0).tolist())
-    message.shown.CopyFrom(encode_weighted_rows(_moved(decode_weighted_rows(message.shown), to_new)))
+    shown = _moved(decode_weighted_rows(message.shown), to_new)
+    message.shown.CopyFrom(encode_weighted_rows(shown))
     return Served(message)
 
 

@@ -67,10 +67,12 @@ class StoredSource:
 
 
 class PopularSource:
-    """Every item of the release, most popular first: the floor under every slate."""
+    """Every item there is: the release's, most popular first, then live ones. The floor under every
+    slate."""
 
     level_when_lost = Level.POPULAR
 
     async def fetch(self, query: Query) -> Found:
-        rows = np.asarray(query.release.popular_rows)
+        live = np.arange(query.catalogue.n_items, len(query.catalogue.items), dtype=np.int32)
+        rows = np.concatenate([query.release.popular_rows, live])
         return Found(Candidates.of_source("popular", rows, -np.arange(len(rows), dtype=np.float32)))

@@ -39,7 +39,7 @@ class PlacedItem(_message.Message):
     def __init__(self, place: _Optional[int] = ..., row: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
 
 class ServedRequest(_message.Message):
-    __slots__ = ("request", "release_id", "rules_digest", "live_items", "time", "as_of", "user", "session", "seen_steps", "shown", "found", "dropped", "ranked_rows", "ranked_scores", "ranked_predictions", "placed", "slate_rows", "stage_millis")
+    __slots__ = ("request", "release_id", "rules_digest", "live_items", "time", "as_of", "user", "session", "seen_steps", "shown", "found", "dropped", "ranked_rows", "ranked_scores", "ranked_predictions", "placed", "slate_rows", "stage_millis", "ranked_boosts")
     class StageMillisEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class ServedRequest(_message.Message):
     PLACED_FIELD_NUMBER: _ClassVar[int]
     SLATE_ROWS_FIELD_NUMBER: _ClassVar[int]
     STAGE_MILLIS_FIELD_NUMBER: _ClassVar[int]
+    RANKED_BOOSTS_FIELD_NUMBER: _ClassVar[int]
     request: _recommender_pb2.RecommendRequest
     release_id: str
     rules_digest: str
@@ -83,4 +84,5 @@ class ServedRequest(_message.Message):
     placed: _containers.RepeatedCompositeFieldContainer[PlacedItem]
     slate_rows: _containers.RepeatedScalarFieldContainer[int]
     stage_millis: _containers.ScalarMap[str, float]
-    def __init__(self, request: _Optional[_Union[_recommender_pb2.RecommendRequest, _Mapping]] = ..., release_id: _Optional[str] = ..., rules_digest: _Optional[str] = ..., live_items: _Optional[int] = ..., time: _Optional[float] = ..., as_of: _Optional[float] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., session: _Optional[_Union[_recommender_pb2.UserTrace, _Mapping]] = ..., seen_steps: _Optional[_Iterable[int]] = ..., shown: _Optional[_Union[_model_pb2.WeightedRows, _Mapping]] = ..., found: _Optional[_Iterable[_Union[FoundCandidates, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedRows, _Mapping]]] = ..., ranked_rows: _Optional[_Iterable[int]] = ..., ranked_scores: _Optional[_Iterable[float]] = ..., ranked_predictions: _Optional[_Iterable[float]] = ..., placed: _Optional[_Iterable[_Union[PlacedItem, _Mapping]]] = ..., slate_rows: _Optional[_Iterable[int]] = ..., stage_millis: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    ranked_boosts: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, request: _Optional[_Union[_recommender_pb2.RecommendRequest, _Mapping]] = ..., release_id: _Optional[str] = ..., rules_digest: _Optional[str] = ..., live_items: _Optional[int] = ..., time: _Optional[float] = ..., as_of: _Optional[float] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., session: _Optional[_Union[_recommender_pb2.UserTrace, _Mapping]] = ..., seen_steps: _Optional[_Iterable[int]] = ..., shown: _Optional[_Union[_model_pb2.WeightedRows, _Mapping]] = ..., found: _Optional[_Iterable[_Union[FoundCandidates, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[DroppedRows, _Mapping]]] = ..., ranked_rows: _Optional[_Iterable[int]] = ..., ranked_scores: _Optional[_Iterable[float]] = ..., ranked_predictions: _Optional[_Iterable[float]] = ..., placed: _Optional[_Iterable[_Union[PlacedItem, _Mapping]]] = ..., slate_rows: _Optional[_Iterable[int]] = ..., stage_millis: _Optional[_Mapping[str, float]] = ..., ranked_boosts: _Optional[_Iterable[float]] = ...) -> None: ...
