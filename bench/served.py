@@ -26,6 +26,7 @@ from bench.asking import (
 )
 from bench.temporary import start, temporary_state
 from deploy.local.state import State
+from models.diversity import DEFAULT_WEIGHT
 from models.final_score import release_scorer
 from models.release import Release
 from services.orchestrator.settings import OrchestratorSettings
@@ -91,7 +92,7 @@ def run(data: InteractionData, protocol: str, questions: int = 2_000) -> dict[st
         steps = walk(test.queries, asked, data, until)
         answers = _ask(system, steps, len(asked.questions()[0]))
         answered = perf_counter()
-        exact = _exact(release, settings.diversity_weight, Fold(test.train, asked), data)
+        exact = _exact(release, DEFAULT_WEIGHT, Fold(test.train, asked), data)
     return {
         **figures(answers, Fold(test.train, asked), len(data.items)),
         "ndcg_offline": exact.metrics().ndcg,

@@ -129,12 +129,12 @@ class SlateLog:
 
     def shown_to(self, user_id: str, since: float) -> dict[str, list[str]]:
         """Item ids of the slates served to a user since a moment (Unix seconds), by request id."""
-        wanted = select(_slates.c.request_id, _slates.c.items).where(
+        wanted = select(_slates.c.request_id, _slates.c["items"]).where(
             _slates.c.user_id == user_id, _slates.c.served_at >= since
         )
         with self._engine.connect() as db:
             return {
-                row.request_id: [item["item_id"] for item in row.items]
+                row.request_id: [item["item_id"] for item in row._mapping["items"]]
                 for row in db.execute(wanted)
             }
 
@@ -168,7 +168,7 @@ def _with_details() -> Any:
 
 
 def _slate(row: Any) -> ServedSlate:
-    return ServedSlate(**{**row._mapping, "items": tuple(map(_shown, row.items))})
+    return ServedSlate(**{**row._mapping, "items": tuple(map(_shown, row._mapping["items"]))})
 
 
 def _shown(raw: Mapping[str, object]) -> ShownItem:

@@ -62,7 +62,7 @@ class Members:
         columns = [self.columns[name] for name in names if name in self.columns]
         if not columns:
             return np.zeros(len(rows), np.bool_)
-        within: NDArray[np.bool_] = self.of[rows][:, columns].any(axis=1)
+        within: NDArray[np.bool_] = np.count_nonzero(self.of[rows][:, columns], axis=1) > 0
         return within
 
     def with_more(self, rows: Sequence[int], groups: Sequence[tuple[str, ...]]) -> "Members":

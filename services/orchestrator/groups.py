@@ -58,7 +58,7 @@ class CandidateGroups:
         assert caps is not None
         members = self.groups.members
         full = np.flatnonzero(np.count_nonzero(members[slate], axis=0) >= caps)
-        fits: NDArray[np.bool_] = ~members[np.ix_(positions, full)].any(axis=1)
+        fits: NDArray[np.bool_] = np.count_nonzero(members[np.ix_(positions, full)], axis=1) == 0
         return fits
 
 

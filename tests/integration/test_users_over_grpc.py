@@ -19,14 +19,15 @@ from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
 from services.features.server import FeaturesService
 from services.features.settings import FeaturesSettings
+from services.orchestrator.admin import AdminServicer
 from services.orchestrator.clients import FeaturesClient
 from services.orchestrator.release_switch import ReleaseSwitch
-from services.orchestrator.service import AdminServicer
 from tandem.recommender.v1 import recommender_pb2_grpc
 from tandem_client import AsyncClient, EventKind, TandemError, event, user
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
 
 SECONDS = 10.0
+UNUSED: Any = None
 
 
 @dataclass
@@ -54,7 +55,7 @@ async def public(settings: FeaturesSettings) -> AsyncIterator[Public]:
     forgotten: set[str] = set()
     server = aio.server(interceptors=standard_interceptors(64, SECONDS))
     recommender_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminServicer(switch, features, live, forgotten.update, SECONDS), server
+        AdminServicer(switch, features, live, forgotten.update, UNUSED, UNUSED, SECONDS), server
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

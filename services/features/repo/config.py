@@ -3,7 +3,7 @@
 from pathlib import Path
 from string import Template
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from feast import RepoConfig
 from sqlalchemy.pool import NullPool
 

@@ -19,8 +19,10 @@ from models.release import (
 from services.common.deadlines import Budget
 from services.orchestrator.candidates import Query
 from services.orchestrator.catalogue import Catalogue
+from services.orchestrator.rules_yaml import ActiveRules
 
 N_ITEMS = 40
+UNDIVERSIFIED = ActiveRules.of("diversity: {method: none}")
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ def query(release: Release) -> Callable[..., Query]:
             "time": 1e9,
             "catalogue": Catalogue.of(release),
             "budget": Budget.of(5),
+            "active": UNDIVERSIFIED,
         }
         return Query(**{**known, **changes})  # type: ignore[arg-type]
 

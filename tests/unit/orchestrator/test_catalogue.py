@@ -23,9 +23,9 @@ from services.orchestrator.clients import UserFeatures
 from services.orchestrator.hydrators import with_user
 from services.orchestrator.pipeline import Level
 from services.orchestrator.release_switch import ReleaseSwitch
-from services.orchestrator.selectors import MmrSelector
+from services.orchestrator.selectors import SlateComposer
 from tests.unit.orchestrator.conftest import N_ITEMS
-from tests.unit.orchestrator.test_pipeline import ListSource, ids, pipeline
+from tests.unit.orchestrator.test_pipeline import ListSource, ids, mmr_rules, pipeline
 
 MakeQuery = Callable[..., Query]
 
@@ -115,7 +115,8 @@ def test_diversity_takes_new_items(query: MakeQuery, release: Release) -> None:
     asked = query(count=3, catalogue=Catalogue.of(release).with_live(LIVE))
     rows = np.array([N, 1, 2, 3], np.int32)
     candidates = Candidates.of_source("s", rows, np.array([4, 3, 2, 1], np.float32))
-    assert len(MmrSelector(0.5).select(asked, candidates)) == 3
+    chosen = SlateComposer().select(replace(asked, active=mmr_rules(0.5)), candidates, ())
+    assert len(chosen.positions) == 3
 
 
 async def test_the_switch_lays_changes_over_the_release_and_keeps_up_with_it(

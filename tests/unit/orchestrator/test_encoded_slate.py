@@ -10,11 +10,15 @@ from models.release import Release
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.releases import ReleaseRegistry
+from services.common.slates import SlateLog
 from services.common.stored import StoredRecommendations
 from services.orchestrator.candidates import PART, PREDICTION, Candidates, Query, Scores
 from services.orchestrator.pipeline import Level, Scored
 from services.orchestrator.release_switch import ReleaseSwitch
+from services.orchestrator.rules_archive import RulesArchive
+from services.orchestrator.rules_file import RulesFile
 from services.orchestrator.service import RecommenderServicer
+from services.orchestrator.slate_writer import SlateWriter
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tests.unit.orchestrator.test_pipeline import RowScorer, pipeline
 
@@ -49,6 +53,8 @@ async def recommend(
             cast(Any, None),
             5.0,
             ErasedUsers(engine).among,
+            RulesFile(tmp_path / "rules.yaml", RulesArchive(engine)),
+            SlateWriter(SlateLog(engine), days=0),
         )
         request = pb.RecommendRequest(user_id="a", count=3, explain=explain)
         return await servicer.Recommend(request, cast(Any, None))

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from services.common.errors import Unavailable
 from services.orchestrator.candidates import Candidates, Query, Rows
 from services.orchestrator.filters import AlreadySeenFilter, ExcludedIdsFilter, UnavailableFilter
-from services.orchestrator.hydrators import ItemHydrator
 from services.orchestrator.pipeline import Found, Level, Pipeline, Scored, Slate
-from services.orchestrator.selectors import MmrSelector
+from services.orchestrator.rules_yaml import ActiveRules
+from services.orchestrator.selectors import SlateComposer
 from services.orchestrator.sources import PopularSource
+from tests.unit.orchestrator.conftest import UNDIVERSIFIED
 
 MakeQuery = Callable[..., Query]
 
@@ -84,13 +85,16 @@ def pipeline(**changes: Any) -> Pipeline:
             ListSource([30, 31], "stored", level_when_lost=Level.POPULAR),
             PopularSource(),
         ],
-        "hydrators": [ItemHydrator()],
         "filters": [AlreadySeenFilter(), ExcludedIdsFilter(), UnavailableFilter()],
         "scorers": [RowScorer()],
-        "selectors": [MmrSelector(weight=0.0)],
+        "selector": SlateComposer(),
         "max_candidates": 500,
     }
     return Pipeline(**{**standard, **changes})
+
+
+def mmr_rules(weight: float) -> ActiveRules:
+    return ActiveRules.of(f"diversity: {{method: mmr, weight: {weight:.6f}}}")
 
 
 def ids(slate: Slate) -> list[int]:
@@ -180,8 +184,10 @@ async def test_a_bug_in_a_source_is_not_taken_for_an_outage(query: MakeQuery) ->
 def test_diversity_breaks_up_a_run_of_similar_items(query: MakeQuery) -> None:
     even_first: Rows = np.array([0, 2, 4, 6, 1, 3, 5], np.int32)
     candidates = Candidates.of_source("s", even_first, np.arange(7, 0, -1).astype(np.float32))
-    plain = candidates.take(MmrSelector(0.0).select(query(count=4), candidates)).rows
-    diverse = candidates.take(MmrSelector(0.7).select(query(count=4), candidates)).rows
+    plain, diverse = (
+        even_first[SlateComposer().select(query(count=4, active=each), candidates, ()).positions]
+        for each in (UNDIVERSIFIED, mmr_rules(0.7))
+    )
     assert plain.tolist() == [0, 2, 4, 6]
     assert diverse[0] == 0
     assert {row % 2 for row in diverse[:2].tolist()} == {0, 1}
@@ -212,13 +218,16 @@ def test_slates_are_distinct_eligible_and_never_shorter_than_they_must_be(
     weight: float,
     down: set[str],
 ) -> None:
-    asked = query(count=count, excluded_rows=np.array(sorted(excluded), np.int32))
+    asked = query(
+        count=count,
+        excluded_rows=np.array(sorted(excluded), np.int32),
+        active=mmr_rules(weight),
+    )
     slate = asyncio.run(
         pipeline(
             query_hydrators=[SeenHydrator(seen, fails="features" in down)],
             sources=[ListSource(found, fails="retrieval" in down)],
             scorers=[RowScorer(fails="ranking" in down)],
-            selectors=[MmrSelector(weight)],
         ).run(asked)
     )
     known_seen = set() if "features" in down else set(seen)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.diversity import mmr, pool_size
 from services.orchestrator.candidates import Candidates, Query
-from services.orchestrator.selectors import MmrSelector
-from tests.unit.orchestrator.test_pipeline import MakeQuery
+from services.orchestrator.selectors import SlateComposer
+from tests.unit.orchestrator.test_pipeline import MakeQuery, mmr_rules
 
 # The release's vectors are two tight clusters, even and odd rows; even ones score higher here.
 RANKED = np.array([*range(0, 40, 2), *range(1, 40, 2)], np.int32)
@@ -15,8 +17,9 @@ def candidates(rows: np.ndarray[tuple[int], np.dtype[np.int32]]) -> Candidates:
 
 
 def select(query: Query, weight: float) -> list[int]:
-    chosen = RANKED[MmrSelector(weight).select(query, candidates(RANKED))]
-    return [int(row) for row in chosen]
+    asked = replace(query, active=mmr_rules(weight))
+    chosen = SlateComposer().select(asked, candidates(RANKED), ()).positions
+    return [int(row) for row in RANKED[chosen]]
 
 
 @pytest.mark.parametrize("weight", [0.05, 0.3, 0.9])
@@ -45,4 +48,4 @@ def test_any_count_gets_distinct_candidates_and_all_when_there_are_fewer(
 
 
 def test_no_candidates_make_an_empty_slate(query: MakeQuery) -> None:
-    assert len(MmrSelector(0.3).select(query(count=5), Candidates.none())) == 0
+    assert len(SlateComposer().select(query(count=5), Candidates.none(), ()).positions) == 0

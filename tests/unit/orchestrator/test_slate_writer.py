@@ -14,8 +14,10 @@ from services.common.slates import ShownItem, SlateLog
 from services.orchestrator.candidates import PREDICTION, Candidates, Query
 from services.orchestrator.pipeline import Level, Record, Slate
 from services.orchestrator.slate_writer import LOST, SlateWriter
+from tandem.recommender.v1 import recommender_pb2 as pb
 
 MakeQuery = Callable[..., Query]
+REQUEST = pb.RecommendRequest(user_id="a", count=2)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def lost() -> float:
 
 async def test_a_served_slate_is_in_the_log_after_a_flush(query: MakeQuery, engine: Engine) -> None:
     writer, before = SlateWriter(SlateLog(engine), days=30), time.time()
-    writer.put(slate(query(request_id="r1")))
+    writer.put(slate(query(request_id="r1")), REQUEST)
     await writer.flush()
     logged = SlateLog(engine).read("r1")
     assert logged is not None
@@ -55,7 +57,7 @@ async def test_closing_writes_what_waits_and_old_slates_go(
     log = SlateLog(engine)
     writer = SlateWriter(log, days=1e-9)  # whatever is trimmed is too old
     writer.start()
-    writer.put(slate(query(request_id="r1")))
+    writer.put(slate(query(request_id="r1")), REQUEST)
     await writer.close()
     assert log.read("r1") is not None
     writer._trim()
@@ -67,11 +69,11 @@ async def test_what_cannot_wait_or_be_named_is_lost_and_counted(
 ) -> None:
     writer, before = SlateWriter(SlateLog(engine), days=30, most_waiting=2), lost()
     for request_id in ("r1", "r2", "r3", "x" * 129, "a\0b"):
-        writer.put(slate(query(request_id=request_id)))
+        writer.put(slate(query(request_id=request_id)), REQUEST)
     assert lost() - before == 3
     await writer.flush()
     assert SlateLog(engine).read("r2") is not None
-    writer.put(slate(query(request_id="r4")))
+    writer.put(slate(query(request_id="r4")), REQUEST)
     await writer.flush()
     assert SlateLog(engine).read("r4") is not None
 
@@ -80,12 +82,12 @@ async def test_an_outage_loses_slates_and_no_later_ones(query: MakeQuery, engine
     writer, before = SlateWriter(SlateLog(engine), days=30), lost()
     with engine.begin() as db:
         db.execute(text("ALTER TABLE slates RENAME TO gone"))
-    writer.put(slate(query(request_id="r1")))
+    writer.put(slate(query(request_id="r1")), REQUEST)
     await writer.flush()
     assert lost() - before == 1
     with engine.begin() as db:
         db.execute(text("ALTER TABLE gone RENAME TO slates"))
-    writer.put(slate(query(request_id="r2")))
+    writer.put(slate(query(request_id="r2")), REQUEST)
     await writer.flush()
     assert SlateLog(engine).read("r2") is not None
 
@@ -96,11 +98,11 @@ async def test_a_slate_that_cannot_be_written_does_not_end_the_writer(
     writer, before = SlateWriter(SlateLog(engine), days=30), lost()
     broken = Candidates.of_source("ease", np.array([10_000], np.int32), np.array([1], np.float32))
     writer.start()
-    writer.put(Slate(query(request_id="r1"), broken, Record()))
+    writer.put(Slate(query(request_id="r1"), broken, Record()), REQUEST)
     async with asyncio.timeout(30):
         while lost() == before:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        writer.put(slate(query(request_id="r2")))
+        writer.put(slate(query(request_id="r2")), REQUEST)
         while SlateLog(engine).read("r2") is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await writer.close()
@@ -110,7 +112,7 @@ async def test_a_slate_that_cannot_be_written_does_not_end_the_writer(
 async def test_with_no_days_nothing_is_logged(query: MakeQuery, engine: Engine) -> None:
     writer, before = SlateWriter(SlateLog(engine), days=0), lost()
     writer.start()
-    writer.put(slate(query(request_id="r1")))
+    writer.put(slate(query(request_id="r1")), REQUEST)
     await writer.close()
     assert SlateLog(engine).read("r1") is None
     assert lost() == before
@@ -122,5 +124,5 @@ async def test_putting_a_slate_costs_a_tenth_of_a_millisecond_at_most(
     writer, served = SlateWriter(SlateLog(engine), days=30), slate(query())
     started = time.perf_counter()
     for _ in range(2_000):
-        writer.put(served)
+        writer.put(served, REQUEST)
     assert (time.perf_counter() - started) / 2_000 < 1e-4

@@ -10,8 +10,8 @@ from services.common.deadlines import Budget
 from services.common.errors import Unavailable
 from services.orchestrator.candidates import Query
 from services.orchestrator.clients import FeaturesClient
-from services.orchestrator.encoding import encode_user_trace
 from services.orchestrator.hydrators import UserHydrator
+from services.orchestrator.user_trace import encode_user_trace
 from tandem.features.v1 import features_pb2, features_pb2_grpc
 from tandem.recommender.v1 import recommender_pb2 as pb
 
