@@ -92,15 +92,29 @@ def item(
     year: int = 0,
     adult: bool = False,
     available: bool = True,
+    creators: Sequence[str] = (),
+    available_from: Moment | None = None,
+    available_until: Moment | None = None,
 ) -> pb.Item:
     """An item to upsert; it replaces all that was known of its id.
 
     Args:
         year: of release; 0 when unknown.
         available: whether it may be shown.
+        creators: who made it.
+        available_from: when it may first be shown; unset means from ever.
+        available_until: from when on it may not, later than `available_from`; unset means never.
     """
     return pb.Item(
-        item_id=item_id, title=title, genres=genres, year=year, adult=adult, available=available
+        item_id=item_id,
+        title=title,
+        genres=genres,
+        year=year,
+        adult=adult,
+        available=available,
+        creators=creators,
+        available_from=None if available_from is None else timestamp(available_from),
+        available_until=None if available_until is None else timestamp(available_until),
     )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.schema import CreateColumn
 
 metadata = MetaData()
 """All tables of the database register here."""
@@ -16,7 +17,7 @@ _ATTEMPTS = 5
 
 
 def open_database(url: str) -> Engine:
-    """Opens a database and creates the tables it lacks.
+    """Opens a database and creates the tables and columns it lacks.
 
     Args:
         url: an SQLAlchemy URL, `sqlite:////path/to/file.db` or `postgresql+psycopg://...`.
@@ -38,7 +39,7 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
     else:
         engine = create_engine(url, pool_pre_ping=True)
-    _create_tables(engine)
+    create_missing(engine, metadata)
     return engine
 
 
@@ -62,15 +63,34 @@ def insert_of(database: Engine | Connection) -> Any:
     return postgresql.insert if database.dialect.name == "postgresql" else sqlite.insert
 
 
-def _create_tables(engine: Engine) -> None:
-    """Creates what is missing; other processes that start at the same time may be faster."""
+def create_missing(engine: Engine, tables: MetaData) -> None:
+    """Creates tables that are missing, and columns that a table has got since it was created.
+
+    A new column needs a server default, which is what rows that are there get, or may be null. Its
+    indexes and constraints are not made.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database cannot be opened.
+    """
     for _ in range(_ATTEMPTS):
         try:
-            return metadata.create_all(engine)
+            tables.create_all(engine)
+            return _add_columns(engine, tables)
         except (IntegrityError, OperationalError, ProgrammingError) as error:
-            failure = error
+            failure = error  # another process that started at the same time may have been faster
             time.sleep(0.2)
     raise failure
+
+
+def _add_columns(engine: Engine, tables: MetaData) -> None:
+    with engine.begin() as db:
+        held = inspect(db).get_multi_columns(filter_names=list(tables.tables))
+        names = {table: {column["name"] for column in held[None, table]} for _, table in held}
+        for table in tables.sorted_tables:
+            for column in table.columns:
+                if column.name not in names[table.name]:
+                    added = CreateColumn(column).compile(dialect=db.dialect)
+                    db.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -5,6 +5,7 @@ release of n items, one that the release does not hold has row n + number, in ev
 that it holds keeps its row, and what the table says of it goes over what the release says.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,9 @@ _items = Table(
     Column("year", SmallInteger, nullable=False),
     Column("adult", Boolean, nullable=False),
     Column("available", Boolean, nullable=False),
+    Column("creators", JSON, nullable=False, server_default="[]"),
+    Column("available_from", Double, nullable=False, server_default="0"),
+    Column("available_until", Double, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("revision", BigInteger, nullable=False, index=True),
@@ -66,6 +70,9 @@ class LiveItem:
         year: 0 when unknown.
         adult: whether it is for adults only.
         available: whether it may be shown.
+        creators: names, each once.
+        available_from: when it may first be shown, in Unix seconds; 0 for from ever.
+        available_until: from when on it may not, in Unix seconds; 0 for never.
         seq: its number; the table gives it.
         created_at: when it was first upserted, in Unix seconds; the table gives it.
         revision: of the table when it was last upserted; the table gives it.
@@ -77,13 +84,32 @@ class LiveItem:
     year: int = 0
     adult: bool = False
     available: bool = True
+    creators: tuple[str, ...] = ()
+    available_from: float = 0.0
+    available_until: float = 0.0
     seq: int = -1
     created_at: float = 0.0
     revision: int = 0
 
+    @property
+    def end(self) -> float:
+        """`available_until` as `models.release.Items` has it: infinite for never."""
+        return self.available_until or math.inf
+
 
 _COLUMNS = [_items.c[name] for name in LiveItem.__dataclass_fields__]
-_CHANGED = ("title", "genres", "year", "adult", "available", "updated_at", "revision")
+_CHANGED = (
+    "title",
+    "genres",
+    "year",
+    "adult",
+    "available",
+    "creators",
+    "available_from",
+    "available_until",
+    "updated_at",
+    "revision",
+)
 
 
 class LiveItemTable:
@@ -162,4 +188,4 @@ def _row(item: LiveItem) -> dict[str, object]:
 
 def _item(row: object) -> LiveItem:
     item = LiveItem(*row)  # type: ignore[misc]  # a row is a tuple of the columns asked for
-    return replace(item, genres=tuple(item.genres))
+    return replace(item, genres=tuple(item.genres), creators=tuple(item.creators))

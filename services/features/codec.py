@@ -105,7 +105,8 @@ def encode_item(item: ItemMetadata) -> features_pb2.ItemFeatures:
 
 
 def decode_item(message: recommender_pb2.Item) -> LiveItem:
-    """The item as sent; one that does not say whether it is available is."""
+    """The item as sent; one that does not say whether it is available is. Malformed times are NaN,
+    ones that are not set are 0."""
     return LiveItem(
         item_id=message.item_id,
         title=message.title,
@@ -113,4 +114,7 @@ def decode_item(message: recommender_pb2.Item) -> LiveItem:
         year=message.year,
         adult=message.adult,
         available=message.available if message.HasField("available") else True,
+        creators=tuple(dict.fromkeys(message.creators)),
+        available_from=unix_seconds(message.available_from),
+        available_until=unix_seconds(message.available_until),
     )

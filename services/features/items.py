@@ -1,5 +1,6 @@
 """Takes upserted items in: checked, then stored in the table that all services follow."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,9 +12,11 @@ from services.features.release_rows import ItemMetadata
 
 MAX_ITEMS = 1_000
 MAX_TITLE_LENGTH = 1_000
-MAX_GENRES = 64
-MAX_GENRE_LENGTH = 128
+MAX_NAMES = 64
+MAX_NAME_LENGTH = 128
 MAX_YEAR = 9_999
+MAX_TIME = 253_402_300_799
+"""The end of the year 9999, where protobuf's timestamps end."""
 
 
 class ItemUpserts:
@@ -60,8 +63,12 @@ def validate(item: LiveItem) -> FieldError | None:
     return (
         check_id("item_id", item.item_id)
         or _check_length("title", item.title, MAX_TITLE_LENGTH)
-        or _check_genres(item.genres)
+        or _check_names("genres", item.genres)
         or _check_year(item.year)
+        or _check_names("creators", item.creators)
+        or _check_time("available_from", item.available_from)
+        or _check_time("available_until", item.available_until)
+        or _check_window(item)
     )
 
 
@@ -71,15 +78,27 @@ def _check_length(field: str, value: str, longest: int) -> FieldError | None:
     return FieldError(field, "has a null character") if "\0" in value else None
 
 
-def _check_genres(genres: Sequence[str]) -> FieldError | None:
-    if len(genres) > MAX_GENRES:
-        return FieldError("genres", f"holds {len(genres)}, at most {MAX_GENRES} are allowed")
-    if "" in genres:
-        return FieldError("genres", "holds an empty one")
-    return next(filter(None, (_check_length("genres", g, MAX_GENRE_LENGTH) for g in genres)), None)
+def _check_names(field: str, names: Sequence[str]) -> FieldError | None:
+    if len(names) > MAX_NAMES:
+        return FieldError(field, f"holds {len(names)}, at most {MAX_NAMES} are allowed")
+    if "" in names:
+        return FieldError(field, "holds an empty one")
+    return next(filter(None, (_check_length(field, name, MAX_NAME_LENGTH) for name in names)), None)
 
 
 def _check_year(year: int) -> FieldError | None:
     if 0 <= year <= MAX_YEAR:
         return None
     return FieldError("year", f"must be between 0 and {MAX_YEAR}, is {year}")
+
+
+def _check_time(field: str, time: float) -> FieldError | None:
+    if not (math.isfinite(time) and time <= MAX_TIME):
+        return FieldError(field, "is not a valid time")
+    return FieldError(field, "lies before 1970") if time < 0 else None
+
+
+def _check_window(item: LiveItem) -> FieldError | None:
+    if item.available_from < item.end:
+        return None
+    return FieldError("available_until", "is not later than available_from")

@@ -25,7 +25,17 @@ def table(engine: Engine) -> LiveItemTable:
 
 
 def item(item_id: str, title: str = "") -> LiveItem:
-    return LiveItem(item_id, title, ("Drama", "War"), 1999, adult=True, available=False)
+    return LiveItem(
+        item_id,
+        title,
+        ("Drama", "War"),
+        1999,
+        adult=True,
+        available=False,
+        creators=("Ann", "Bob"),
+        available_from=1.7e9,
+        available_until=1.8e9 + 0.25,
+    )
 
 
 def test_an_item_is_read_back_as_it_was_stored(table: LiveItemTable) -> None:
@@ -34,6 +44,13 @@ def test_an_item_is_read_back_as_it_was_stored(table: LiveItemTable) -> None:
     assert read == replace(item("a", "A"), seq=0, revision=1, created_at=read.created_at)
     assert read.created_at > 1.6e9
     assert table.read(["a", "b"]) == {"a": read}
+
+
+def test_a_later_upsert_replaces_creators_and_times(table: LiveItemTable) -> None:
+    table.upsert([item("a")])
+    table.upsert([LiveItem("a")])
+    [read] = table.changes_since(0)
+    assert (read.creators, read.available_from, read.available_until) == ((), 0.0, 0.0)
 
 
 def test_numbers_are_given_once_and_kept_while_revisions_grow(table: LiveItemTable) -> None:

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from tandem.recommender.v1 import recommender_pb2 as pb
-from tandem_client import EventKind, event
+from tandem_client import EventKind, event, item
 from tandem_client.requests import recommend_request
 
 
@@ -29,3 +29,13 @@ def test_a_request_without_a_time_asks_about_now() -> None:
 
 def test_the_client_speaks_the_public_kinds() -> None:
     assert EventKind.EVENT_KIND_CLICK == pb.EVENT_KIND_CLICK
+
+
+def test_an_item_may_be_shown_for_ever_unless_it_says_otherwise() -> None:
+    for_ever = item("i")
+    assert not for_ever.HasField("available_from") and not for_ever.HasField("available_until")
+    until = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    shown = item("i", creators=["Ann"], available_from=3.5, available_until=until)
+    assert list(shown.creators) == ["Ann"]
+    assert (shown.available_from.seconds, shown.available_from.nanos) == (3, 500_000_000)
+    assert shown.available_until.seconds == until.timestamp()

@@ -364,20 +364,26 @@ class RecordEventsResponse(_message.Message):
     def __init__(self, accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[EventError, _Mapping]]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("item_id", "title", "genres", "year", "adult", "available")
+    __slots__ = ("item_id", "title", "genres", "year", "adult", "available", "creators", "available_from", "available_until")
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     GENRES_FIELD_NUMBER: _ClassVar[int]
     YEAR_FIELD_NUMBER: _ClassVar[int]
     ADULT_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    CREATORS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FROM_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_UNTIL_FIELD_NUMBER: _ClassVar[int]
     item_id: str
     title: str
     genres: _containers.RepeatedScalarFieldContainer[str]
     year: int
     adult: bool
     available: bool
-    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., genres: _Optional[_Iterable[str]] = ..., year: _Optional[int] = ..., adult: _Optional[bool] = ..., available: _Optional[bool] = ...) -> None: ...
+    creators: _containers.RepeatedScalarFieldContainer[str]
+    available_from: _timestamp_pb2.Timestamp
+    available_until: _timestamp_pb2.Timestamp
+    def __init__(self, item_id: _Optional[str] = ..., title: _Optional[str] = ..., genres: _Optional[_Iterable[str]] = ..., year: _Optional[int] = ..., adult: _Optional[bool] = ..., available: _Optional[bool] = ..., creators: _Optional[_Iterable[str]] = ..., available_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., available_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class User(_message.Message):
     __slots__ = ("user_id", "region", "friends")
