@@ -165,3 +165,43 @@ def intra_list_distance(shown: NDArray[np.int32], vectors: NDArray[np.float32]) 
         distances.append(1 - cosine)
     found = np.concatenate(distances) if distances else np.empty(0)
     return float(found.mean()) if len(found) else None
+
+
+def jaccard_distance(shown: NDArray[np.int32], members: NDArray[np.bool_]) -> float | None:
+    """One minus the mean Jaccard index of a list's pairs, averaged over lists.
+
+    Args:
+        shown: (q, k) item rows; -1: no item.
+        members: (n, g) groups of items, such as genres. Items of no group are left out, and so are
+            lists in which no pair remains.
+
+    Returns:
+        0 (all of the same groups) to 1 (none shared); None when no pair remains.
+    """
+    groups = np.concatenate([members, np.zeros((1, members.shape[1]), np.bool_)])  # row -1
+    distances = []
+    for start in range(0, len(shown), _BLOCK):
+        held = groups[shown[start : start + _BLOCK]].astype(np.float32)
+        shared = held @ held.transpose(0, 2, 1)
+        size = held.sum(axis=2)
+        either = size[:, :, None] + size[:, None] - shared
+        paired = (size > 0)[:, :, None] & (size > 0)[:, None] & ~np.eye(held.shape[1], dtype=bool)
+        distance = np.where(paired, 1 - shared / np.maximum(either, 1), 0).sum(axis=(1, 2))
+        pairs = paired.sum(axis=(1, 2))
+        distances.append(distance[pairs > 0] / pairs[pairs > 0])
+    found = np.concatenate(distances) if distances else np.empty(0)
+    return float(found.mean()) if len(found) else None
+
+
+def gini(shown: NDArray[np.int32], n_items: int) -> float:
+    """Gini coefficient of how often lists show each item of the catalogue (-1: no item).
+
+    Returns:
+        0 (all equally often) to almost 1 (a single one); 0 without any.
+    """
+    counts = np.sort(np.bincount(shown[shown >= 0], minlength=n_items))
+    total = counts.sum()
+    if not total:
+        return 0.0
+    places = np.arange(1, n_items + 1)
+    return float(((2 * places - n_items - 1) * counts).sum() / (n_items * total))

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from training.metrics import (
     Accuracy,
     RankingMetrics,
+    gini,
     intra_list_distance,
+    jaccard_distance,
     novelty,
     recall_at,
     self_information,
@@ -90,3 +92,17 @@ def test_an_item_without_a_vector_makes_no_list_more_diverse() -> None:
     found = intra_list_distance(np.array([[0, 1, 2], [0, 2, -1]], np.int32), vectors)
     assert found == pytest.approx(0, abs=1e-6)
     assert intra_list_distance(np.array([[0, 2, -1]], np.int32), vectors) is None
+
+
+def test_the_jaccard_distance_is_that_of_all_pairs_of_items_with_groups() -> None:
+    members = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
+    shown = np.array([[0, 1, 2], [0, 1, 3], [0, 3, -1]], np.int32)
+    assert jaccard_distance(shown, members) == pytest.approx(((0.5 + 1 + 1) / 3 + 0.5) / 2)
+    assert jaccard_distance(shown[2:], members) is None
+    assert jaccard_distance(NOBODY, members) is None
+
+
+def test_the_gini_coefficient_tells_even_lists_from_one_item() -> None:
+    assert gini(np.array([[0, 1], [2, 3]], np.int32), 4) == 0
+    assert gini(np.array([[0], [0], [-1]], np.int32), 4) == pytest.approx(0.75)
+    assert gini(NOBODY, 4) == 0
