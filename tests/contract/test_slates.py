@@ -53,11 +53,28 @@ def test_erasing_up_to_a_moment_leaves_what_was_served_later(slates: SlateLog) -
 
 def test_trimming_takes_what_was_served_before(slates: SlateLog) -> None:
     slates.write([slate(f"at-{at}", at=float(at)) for at in (1, 2, 3)])
-    assert slates.trim(before=2.0) == 1
+    assert slates.trim(before=2.0, details_before=2.0) == 1
     assert slates.read("at-1") is None
     assert slates.read("at-2") is not None
 
 
+def test_details_are_kept_beside_slates_for_a_shorter_time(slates: SlateLog) -> None:
+    whole = [replace(slate(f"at-{at}", at=float(at)), detail=b"\0d") for at in (1, 2, 3)]
+    slates.write([*whole, slate("bare", at=4.0)])
+    assert slates.read("at-1") == whole[0]
+    assert [each.request_id for each in slates.last(2)] == ["at-3", "at-2"]
+    assert slates.trim(before=0.0, details_before=3.0) == 0
+    assert slates.read("at-2") == replace(whole[1], detail=None)
+    assert slates.last(10) == [whole[2]]
+    slates.erase("u")
+    assert slates.last(10) == []
+
+
+def test_what_a_user_was_shown_is_read_by_request(slates: SlateLog) -> None:
+    slates.write([slate("a", at=1.0), slate("b", at=2.0), slate("c", user="other", at=2.0)])
+    assert slates.shown_to("u", since=2.0) == {"b": [i.item_id for i in slate("b").items]}
+
+
 def test_writing_nothing_is_nothing(slates: SlateLog) -> None:
     slates.write([])
-    assert slates.trim(before=1e12) == 0
+    assert slates.trim(before=1e12, details_before=1e12) == 0
