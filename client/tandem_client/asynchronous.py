@@ -12,10 +12,11 @@ from tandem_client.connection import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_SECONDS,
     ERASE_TIMEOUT_SECONDS,
+    REPLAY_TIMEOUT_SECONDS,
     TandemError,
     channel_options,
 )
-from tandem_client.requests import RecommendOptions, recommend_request
+from tandem_client.requests import RecommendOptions, recommend_request, replay_request
 
 _Response = TypeVar("_Response")
 
@@ -106,6 +107,45 @@ class AsyncClient:
         """Switches back to the release that was active before."""
         request = pb.RollbackReleaseRequest()
         return await self._call(self._admin.RollbackRelease, request, ACTIVATE_TIMEOUT_SECONDS)
+
+    async def get_rules(self) -> pb.GetRulesResponse:
+        """The rules that hold, as YAML."""
+        return await self._call(self._admin.GetRules, pb.GetRulesRequest())
+
+    async def set_rules(self, text: str) -> pb.SetRulesResponse:
+        """Replaces all rules, from the next request on; the error names line and field at fault.
+
+        Args:
+            text: YAML; empty for no rules.
+        """
+        return await self._call(self._admin.SetRules, pb.SetRulesRequest(rules=text))
+
+    async def try_rules(self, text: str, requests: int = 0) -> pb.TryRulesResponse:
+        """What other rules would change in the slates last served. Changes nothing.
+
+        Args:
+            text: YAML; empty for no rules.
+            requests: how many of the last requests, at most 10,000; 0 means 1,000.
+        """
+        request = pb.TryRulesRequest(rules=text, requests=requests)
+        return await self._call(self._admin.TryRules, request, REPLAY_TIMEOUT_SECONDS)
+
+    async def explain_slate(self, request_id: str) -> pb.ExplainSlateResponse:
+        """A served slate, and how it came about, by the `request_id` of its answer."""
+        request = pb.ExplainSlateRequest(request_id=request_id)
+        return await self._call(self._admin.ExplainSlate, request)
+
+    async def replay_slate(
+        self, request_id: str, release_id: str = "", rules: str | None = None
+    ) -> pb.ReplaySlateResponse:
+        """A served slate, made again from what was known of the user then.
+
+        Args:
+            release_id: of the release to use; empty means the one that was used.
+            rules: YAML; None means the rules that held.
+        """
+        request = replay_request(request_id, release_id, rules)
+        return await self._call(self._admin.ReplaySlate, request, REPLAY_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
         await self._channel.close()

@@ -19,6 +19,7 @@ class RecommendOptions(TypedDict, total=False):
 
     Attributes:
         region, device: where the request is made; unset means unknown.
+        age: of who watches, in years, at most 150; unset or 0 means unknown.
         time: the moment to recommend for; unset means now.
         recent_events: events not recorded yet, for this answer only.
         exclude_item_ids: items that must not be in the answer.
@@ -27,6 +28,7 @@ class RecommendOptions(TypedDict, total=False):
 
     region: str
     device: str
+    age: int
     time: Moment
     recent_events: Sequence[pb.Event]
     exclude_item_ids: Sequence[str]
@@ -119,7 +121,11 @@ def item(
 
 
 def recommend_request(user_id: str, count: int, options: RecommendOptions) -> pb.RecommendRequest:
-    context = pb.Context(region=options.get("region", ""), device=options.get("device", ""))
+    context = pb.Context(
+        region=options.get("region", ""),
+        device=options.get("device", ""),
+        age=options.get("age", 0),
+    )
     if "time" in options:
         context.time.CopyFrom(timestamp(options["time"]))
     return pb.RecommendRequest(
@@ -130,3 +136,10 @@ def recommend_request(user_id: str, count: int, options: RecommendOptions) -> pb
         exclude_item_ids=options.get("exclude_item_ids", ()),
         explain=options.get("explain", False),
     )
+
+
+def replay_request(request_id: str, release_id: str, rules: str | None) -> pb.ReplaySlateRequest:
+    request = pb.ReplaySlateRequest(request_id=request_id, release_id=release_id)
+    if rules is not None:  # empty rules are rules, too
+        request.rules = rules
+    return request

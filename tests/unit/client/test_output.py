@@ -14,6 +14,9 @@ def test_zero_and_empty_fields_are_printed_and_unset_messages_are_null() -> None
                 "reasons": [],
                 "parts": {},
                 "propensity": 0.0,
+                "source_ranks": {},
+                "label": "",
+                "causes": [],
             }
         ],
         "release_id": "",

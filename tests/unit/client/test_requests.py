@@ -24,6 +24,8 @@ def test_a_request_without_a_time_asks_about_now() -> None:
     request = recommend_request("u", 5, {"region": "no", "explain": True})
     assert not request.context.HasField("time")
     assert (request.count, request.context.region, request.explain) == (5, "no", True)
+    assert request.context.age == 0
+    assert recommend_request("u", 5, {"age": 12}).context.age == 12
     assert recommend_request("u", 5, {"time": 3.5}).context.time.nanos == 500_000_000
 
 
