@@ -132,6 +132,10 @@ class Parts:
     max_candidates: int
 
 
+async def _nothing() -> None:
+    pass
+
+
 class SlateReplayer:
     """Reads the slate log, and runs the pipeline on what it says.
 
@@ -142,6 +146,7 @@ class SlateReplayer:
         catalogue: what serves now.
         load: reads a release of an id; raises `ReleaseError`.
         prepare: has the other services load a release.
+        flush: writes to the log what waits for that here.
     """
 
     def __init__(
@@ -152,6 +157,7 @@ class SlateReplayer:
         catalogue: Callable[[], Catalogue],
         load: Callable[[str], Release],
         prepare: Callable[[str], Awaitable[None]],
+        flush: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._slates = slates
         self._archive = archive
@@ -159,6 +165,7 @@ class SlateReplayer:
         self._catalogue = catalogue
         self._load = load
         self._prepare = prepare
+        self._flush = flush
         self._releases: dict[str, Release] = {}
 
     async def read(self, request_id: str) -> Logged:
@@ -168,6 +175,7 @@ class SlateReplayer:
             NotFound: it is not in the log, or no longer with all that it was made from.
             FailedPrecondition: the release that it was made by is gone.
         """
+        await self._flush()  # an answer can be explained at once
         row = await asyncio.to_thread(self._slates.read, request_id)
         if row is None:
             raise NotFound(f"request {request_id} is not in the slate log")
@@ -227,6 +235,7 @@ class SlateReplayer:
         if requests > MOST_TRIED:
             raise InvalidArgument("requests", f"is {requests}, at most {MOST_TRIED}")
         active = ActiveRules.of(rules)
+        await self._flush()
         rows = await asyncio.to_thread(self._slates.last, requests or _TRIED)
         changes, skipped = list[Change](), 0
         for number, row in enumerate(rows):

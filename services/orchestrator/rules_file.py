@@ -28,7 +28,9 @@ async def _nothing(_: Sequence[Promotion]) -> None:
 
 
 class RulesFile:
-    """Holds the rules of a file, and follows it: twice a second, a change is read.
+    """Holds the rules of a file, and follows it: a change is read when, for half a second, no other
+    has come. A file that is being written, or that an editor takes away to put another in its
+    place, is neither half the rules nor none.
 
     A file that is not valid changes nothing: the rules before it stay, and the log says why. No
     file means no rules.
@@ -53,6 +55,7 @@ class RulesFile:
         self._poll_seconds = poll_seconds
         self._active = NO_RULES
         self._seen: object = None
+        self._noticed: object = None
         self._changing = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
 
@@ -104,13 +107,19 @@ class RulesFile:
             await asyncio.sleep(self._poll_seconds)
             try:
                 async with self._changing:
-                    await self._read()
+                    if self._has_settled():
+                        await self._read()
             except RulesError as error:
                 self._refuse(self._told(error))
             except OSError as error:
                 self._refuse(f"{self._path}: {error.strerror}")
             except Exception:  # a task that ended would hold old rules for good
                 log.exception("rules not read")
+
+    def _has_settled(self) -> bool:
+        """Whether the file is as it was at the last look."""
+        before, self._noticed = self._noticed, _stamp(self._path)
+        return before == self._noticed
 
     async def _read(self) -> None:
         stamp = _stamp(self._path)
@@ -151,13 +160,13 @@ class RulesFile:
             new.unlink(missing_ok=True)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Differs when the file was changed or replaced; None without a file."""
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Differs when the file was changed, replaced or made readable; None without a file."""
     try:
         stat = path.stat()
     except FileNotFoundError:
         return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def _text(path: Path) -> str:

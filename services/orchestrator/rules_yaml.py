@@ -78,6 +78,15 @@ def parse_rules(text: str) -> Rules:
 class _Loader(yaml.SafeLoader):
     """Keeps the text of numbers: an unquoted item id is the id as it is written."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError, TypeError):  # a 13th month, `!!bool perhaps`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{str(node.value)[:_PATHS_SHOWN]!r} is no {kind}", node.start_mark
+            ) from None
+
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> Number:
     return Number.of(loader.construct_yaml_int(node), str(node.value))
@@ -103,6 +112,8 @@ def _refuse_repetition(root: yaml.Node | None) -> None:
             waiting += [part for pair in node.value for part in pair]
             keys = set[str]()
             for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise RulesError(key.start_mark.line + 1, "", "a name must be text")
                 if key.value in keys:
                     raise RulesError(key.start_mark.line + 1, str(key.value), "is there twice")
                 keys.add(str(key.value))

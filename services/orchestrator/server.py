@@ -164,6 +164,7 @@ class OrchestratorService:
             self._switch.catalogue,
             lambda release_id: Release(self._settings.release_root / release_id),
             prepare,
+            self._slates.flush,
         )
 
     async def start(self) -> None:
