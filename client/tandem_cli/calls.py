@@ -9,6 +9,7 @@ from models.events import EventKind
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_cli.options import connect, count_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
+from tandem_cli.slate_tables import print_dropped, print_slate
 from tandem_client import event as make_event
 
 
@@ -16,27 +17,35 @@ from tandem_client import event as make_event
 @click.argument("user")
 @count_option
 @click.option("--explain", is_flag=True, help="Show what every stage did.")
+@click.option("--age", type=click.IntRange(0, 150), default=0, help="Age of who watches, in years.")
 @state_option
 @port_option
 @json_option
 def recommend(
-    user: str, count: int, explain: bool, state: State, port: int | None, as_json: bool
+    user: str, count: int, explain: bool, age: int, state: State, port: int | None, as_json: bool
 ) -> None:
     """The best items for USER now."""
     _check_count(count)
     with connect(state, port) as client:
-        answer = client.recommend(user, count, explain=explain)
+        answer = client.recommend(user, count, explain=explain, age=age)
     if as_json:
         return print_json(answer)
     millis = "  ".join(f"{name} {ms:.1f} ms" for name, ms in answer.stage_millis.items())
-    print_table(
-        ["item", "title", "score", "sources"],
-        [[i.item_id, i.title, i.score, ", ".join(i.sources)] for i in answer.items],
-        f"{pb.Level.Name(answer.level)}  release {answer.release_id}\n{millis}",
+    caption = (
+        f"{pb.Level.Name(answer.level)}  release {answer.release_id}\n"
+        f"request {answer.request_id}\n{millis}"
     )
     if explain:
+        print_slate(answer.items, answer.trace, caption, chances=False)
+        print_dropped(answer.trace)
         _print_parts(answer)
         _print_trace(answer.trace)
+    else:
+        print_table(
+            ["item", "title", "score", "sources"],
+            [[i.item_id, i.title, i.score, ", ".join(i.sources)] for i in answer.items],
+            caption,
+        )
 
 
 def _print_parts(answer: pb.RecommendResponse) -> None:

@@ -17,6 +17,7 @@ from services.common.database import open_database
 from services.common.releases import ReleaseRegistry
 from tandem_cli.options import data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
+from tandem_cli.rules_files import read_rules
 
 _console = Console(stderr=True)
 
@@ -32,6 +33,8 @@ def up(detach: bool, data: Path | None, state: State, port: int | None, as_json:
     system = System(state)
     if system.is_up():
         raise StateError(f"already up at {system.address}")
+    if state.rules.exists():
+        read_rules(state.rules)  # what would not serve, should not train first
     if not _has_release(state):
         _train_first(state, data)
     with _console.status("starting") as shown:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 
-_console = Console()
+_console = Console(markup=False, emoji=False)  # "[rec]" is a title
 
 
 def print_json(document: Any) -> None:
