@@ -175,7 +175,7 @@ class SlateReplayer:
             NotFound: it is not in the log, or no longer with all that it was made from.
             FailedPrecondition: the release that it was made by is gone.
         """
-        await self._flush()  # an answer can be explained at once
+        await asyncio.shield(self._flush())  # an answer can be explained at once
         row = await asyncio.to_thread(self._slates.read, request_id)
         if row is None:
             raise NotFound(f"request {request_id} is not in the slate log")
@@ -235,7 +235,7 @@ class SlateReplayer:
         if requests > MOST_TRIED:
             raise InvalidArgument("requests", f"is {requests}, at most {MOST_TRIED}")
         active = ActiveRules.of(rules)
-        await self._flush()
+        await asyncio.shield(self._flush())
         rows = await asyncio.to_thread(self._slates.last, requests or _TRIED)
         changes, skipped = list[Change](), 0
         for number, row in enumerate(rows):
