@@ -5,7 +5,7 @@ rules allow there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,9 +119,10 @@ def compose(
     n, fixed = len(scores), dict(sorted((fixed or {}).items()))
     _check_fixed(fixed, n, count)
     places = min(count, n)
-    if not composition.calibration or target is None or not target.any():
-        target = None
-    if not composition.diverse and target is None and groups is None and not fixed:
+    if target is None or not target.any():
+        composition = replace(composition, calibration=0.0)
+    plain = not composition.diverse and not composition.calibration
+    if plain and groups is None and not fixed:
         nothing = np.empty(0, np.int32)
         return Composed(np.arange(places, dtype=np.int32), nothing, nothing)
     groups = groups or Groups(np.empty((n, 0), np.bool_))
@@ -162,11 +163,10 @@ class _Making:
         self._pool = pool
         places = min(count, len(scores))
         self._diversity = _diversity(scores[:pool], vectors, beyond, composition, places)
-        self._weight = composition.calibration
         self._calibration = None
-        if target is not None:
-            members = groups.members[:, : len(target)]
-            self._calibration = GenreCalibration(target, members, pool)
+        if composition.calibration and target is not None:
+            members, weight = groups.members[:, : len(target)], composition.calibration
+            self._calibration = GenreCalibration(target, members, pool, weight)
         self.rules = SlateRules(groups, max([places, *(place + 1 for place in fixed)]))
         for place, position in fixed.items():
             self.put(place, position)
@@ -175,7 +175,7 @@ class _Making:
         """Position of what fits best into a place; None when caps leave nothing."""
         gains = self._diversity.of_pool()
         if self._calibration is not None:
-            gains = (1 - self._weight) * gains + self._weight * self._calibration.of_pool()
+            gains = gains + self._calibration.of_pool()
         best = _best(gains, self.rules.allowed(place))
         return _best(gains, self.rules.within_caps()) if best is None else best
 
@@ -218,10 +218,11 @@ def _diversity(
     composition: Composition,
     places: int,
 ) -> MarginalGains:
-    """Of a pool, and of what is fixed from beyond it."""
-    relevance, weight = unit_scale(scores), composition.weight
+    """Of a pool, and of what is fixed from beyond it, but for the share of calibration."""
+    relevance, share = unit_scale(scores), 1 - composition.calibration
     if not composition.diverse:
-        return Relevance(relevance)
+        return Relevance(share * relevance)
+    relevance, weight = share * (1 - composition.weight) * relevance, share * composition.weight
     known = vectors(np.array([*range(len(scores)), *beyond], np.int32))
     if composition.method == MMR:
         return MarginalRelevance(relevance, known, weight)
