@@ -101,6 +101,11 @@ class Attributed:
         """No cause of any of n items."""
         return cls(np.empty((n, 0), np.int32), np.empty((n, 0), np.float32))
 
+    def padded(self, n: int) -> "Attributed":
+        """The same with no cause of further items, n in all."""
+        more = ((0, n - len(self.causes)), (0, 0))
+        return Attributed(np.pad(self.causes, more, constant_values=-1), np.pad(self.drops, more))
+
 
 class FeaturesClient:
     def __init__(self, addresses: Sequence[str]) -> None:

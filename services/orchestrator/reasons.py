@@ -8,7 +8,7 @@ import numpy as np
 from models.events import EventKind
 from models.history import UserHistory
 from models.release import Items
-from services.orchestrator.candidates import EXPLORATION, Candidates, Query
+from services.orchestrator.candidates import EXPLORATION, PROMOTED, Candidates, Query
 from services.orchestrator.clients import Attributed
 
 _VERBS = {
@@ -30,7 +30,6 @@ _LONGEST_TITLE = 60
 _SECOND_SHARE = 0.5
 """A second title is named when it matters at least this much of what the first does."""
 
-_FEATURED = "promoted"
 _NEW = frozenset({"new_items", EXPLORATION})
 
 
@@ -58,6 +57,7 @@ class Facts:
     Attributes:
         causes: items of the history that brought it, the one that matters most first.
         sources: names of the candidate sources that found it.
+        promoted: whether it has its place by a promotion.
         friends: whether friends lately liked it.
         rising: whether it is on the rise everywhere.
         rising_in: the region in which it is on the rise; empty for none.
@@ -65,6 +65,7 @@ class Facts:
 
     causes: Sequence[Cause] = ()
     sources: Collection[str] = ()
+    promoted: bool = False
     friends: bool = False
     rising: bool = False
     rising_in: str = ""
@@ -76,7 +77,7 @@ def reasons(facts: Facts) -> list[str]:
     That an item was put there for another reason than taste is always said. Otherwise, one reason:
     what the user did, else what others do.
     """
-    put = [_FEATURED] if _FEATURED in facts.sources else []
+    put = ["promoted"] if facts.promoted else []
     if facts.causes:
         return [*put, _because(facts.causes)]
     others = _others(facts)
@@ -119,8 +120,11 @@ def facts_of(query: Query, slate: Candidates, attributed: Attributed) -> list[Fa
         attributed: causes of the same n items; `Attributed.none` where they are not known.
     """
     user, items = query.user, query.catalogue.items
+    promoted = slate.columns.get(PROMOTED, np.zeros(len(slate), np.bool_)).tolist()
     if user is None:
-        return [Facts(sources=slate.sources_of(at)) for at in range(len(slate))]
+        return [
+            Facts(sources=slate.sources_of(at), promoted=promoted[at]) for at in range(len(slate))
+        ]
     around = user.around
     friends, rising, here = (
         weighted.of(slate.rows) > 0
@@ -130,6 +134,7 @@ def facts_of(query: Query, slate: Candidates, attributed: Attributed) -> list[Fa
         Facts(
             causes=causes_of(int(slate.rows[at]), at, attributed, user, items),
             sources=slate.sources_of(at),
+            promoted=promoted[at],
             friends=bool(friends[at]),
             rising=bool(rising[at]),
             rising_in=user.region if here[at] else "",

@@ -53,10 +53,10 @@ def test_every_kind_of_taste_has_a_verb(kind: EventKind) -> None:
         (Facts(sources=["new_items", "popular"]), ["new"]),
         (Facts(sources=[EXPLORATION]), ["new"]),
         (Facts(sources=["popular"]), ["popular"]),
-        (Facts(sources=["promoted"]), ["promoted"]),
-        (Facts(sources=["promoted", "popular"]), ["promoted", "popular"]),
+        (Facts(promoted=True), ["promoted"]),
+        (Facts(sources=["popular"], promoted=True), ["promoted", "popular"]),
         (Facts(sources=["tower_ann"]), []),
-        (Facts([cause("Heat")], ["promoted"]), ["promoted", "because you watched Heat"]),
+        (Facts([cause("Heat")], promoted=True), ["promoted", "because you watched Heat"]),
     ],
 )
 def test_without_a_cause_it_is_said_what_others_do(facts: Facts, expected: list[str]) -> None:
