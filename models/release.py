@@ -86,6 +86,9 @@ class Items:
         years: (n,) int16; 0 when unknown.
         adult: (n,) bool.
         available: (n,) bool.
+        creators: n tuples of names.
+        available_from: (n,) float64 Unix seconds, 0 for from ever: shown from then on.
+        available_until: (n,) float64 Unix seconds, inf for never: not shown from then on.
     """
 
     ids: NDArray[np.object_]
@@ -94,6 +97,30 @@ class Items:
     years: NDArray[np.int16]
     adult: NDArray[np.bool_]
     available: NDArray[np.bool_]
+    creators: list[tuple[str, ...]]
+    available_from: NDArray[np.float64]
+    available_until: NDArray[np.float64]
+
+    @classmethod
+    def of_table(cls, table: pd.DataFrame) -> "Items":
+        """The items of a release's or a log's table.
+
+        Args:
+            table: `item_id`, `title`, `genres`, `year`, `adult`, `available`, `creators`,
+                `available_from`, `available_until`; the last three may be missing, as they are in
+                releases of earlier versions.
+        """
+        return cls(
+            ids=table["item_id"].to_numpy(dtype=object),
+            titles=table["title"].to_numpy(dtype=object),
+            genres=[tuple(genres) for genres in table["genres"]],
+            years=table["year"].to_numpy(dtype=np.int16),
+            adult=table["adult"].to_numpy(dtype=np.bool_),
+            available=table["available"].to_numpy(dtype=np.bool_),
+            creators=[tuple(names) for names in table.get("creators", [()] * len(table))],
+            available_from=_times(table, "available_from", 0.0),
+            available_until=_times(table, "available_until", np.inf),
+        )
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -150,15 +177,7 @@ class Release:
 
     @cached_property
     def items(self) -> Items:
-        table = pd.read_parquet(self.path / ITEMS)
-        return Items(
-            ids=table["item_id"].to_numpy(dtype=object),
-            titles=table["title"].to_numpy(dtype=object),
-            genres=[tuple(genres) for genres in table["genres"]],
-            years=table["year"].to_numpy(dtype=np.int16),
-            adult=table["adult"].to_numpy(dtype=np.bool_),
-            available=table["available"].to_numpy(dtype=np.bool_),
-        )
+        return Items.of_table(pd.read_parquet(self.path / ITEMS))
 
     @cached_property
     def users(self) -> pd.DataFrame:
@@ -299,6 +318,12 @@ class ReleaseWriter:
         (self.path / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
         self.path.rename(self._final)
         return Release(self._final)
+
+
+def _times(table: pd.DataFrame, column: str, unknown: float) -> NDArray[np.float64]:
+    if column not in table:
+        return np.full(len(table), unknown)
+    return table[column].to_numpy(dtype=np.float64)
 
 
 def _sha256(path: Path) -> str:

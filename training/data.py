@@ -50,7 +50,8 @@ class InteractionData:
             `EventKind`), `value` (float32), `timestamp` (float64 Unix seconds), ordered by
             timestamp; file order breaks ties.
         items: every item, also those without an event: `item_id`, `title` (str), `genres` (tuple
-            of str), `year` (int16, 0 when unknown), `adult`, `available` (bool).
+            of str), `year` (int16, 0 when unknown), `adult`, `available` (bool), `creators` (tuple
+            of str), `available_from`, `available_until` (float64 Unix seconds, 0 and inf for ever).
         users: every user: `user_id`, `region` (str), `friends` (tuple of user ids).
         skipped: rows left out by rule, the first 10,000 of each file.
     """
@@ -132,15 +133,7 @@ def merge(data: InteractionData, extra: pd.DataFrame) -> InteractionData:
 
 def item_table(data: InteractionData) -> Items:
     """The items of a log as a release holds them."""
-    table = data.items
-    return Items(
-        ids=table["item_id"].to_numpy(dtype=object),
-        titles=table["title"].to_numpy(dtype=object),
-        genres=[tuple(genres) for genres in table["genres"]],
-        years=table["year"].to_numpy(dtype=np.int16),
-        adult=table["adult"].to_numpy(dtype=np.bool_),
-        available=table["available"].to_numpy(dtype=np.bool_),
-    )
+    return Items.of_table(data.items)
 
 
 def empty_items() -> pd.DataFrame:
@@ -184,6 +177,9 @@ def _blank_rows(key: str, ids: list[str]) -> pd.DataFrame:
             "year": np.zeros(n, dtype=np.int16),
             "adult": np.zeros(n, dtype=np.bool_),
             "available": np.ones(n, dtype=np.bool_),
+            "creators": pd.Series([()] * n, dtype=object),
+            "available_from": np.zeros(n),
+            "available_until": np.full(n, np.inf),
         }
     else:
         columns |= {

@@ -100,9 +100,13 @@ class Number(Field):
 
 @dataclass(frozen=True)
 class Time(Field):
-    """Unix seconds, or ISO 8601 (UTC unless it says otherwise)."""
+    """Unix seconds, or ISO 8601 (UTC unless it says otherwise); empty means 0 when allowed."""
+
+    may_be_empty: bool = False
 
     def check(self, text: str) -> str | None:
+        if not text and self.may_be_empty:
+            return None
         try:
             seconds = float(text)
         except ValueError:
@@ -116,6 +120,8 @@ class Time(Field):
         return None
 
     def convert(self, column: Any) -> Any:
+        if self.may_be_empty:
+            column = pc.if_else(pc.equal(column, ""), "0", column)
         try:
             seconds = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:

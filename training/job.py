@@ -112,6 +112,9 @@ def with_live_items(items: pd.DataFrame, live: Sequence[LiveItem]) -> pd.DataFra
             "year": np.array([item.year for item in live], dtype=np.int16),
             "adult": np.array([item.adult for item in live], dtype=np.bool_),
             "available": np.array([item.available for item in live], dtype=np.bool_),
+            "creators": pd.Series([item.creators for item in live], dtype=object),
+            "available_from": np.array([item.available_from for item in live]),
+            "available_until": np.array([item.end for item in live]),
         }
     )
     both = pd.concat([items, upserted], ignore_index=True)

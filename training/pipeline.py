@@ -156,13 +156,16 @@ def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
 
 
 def _write_tables(writer: ReleaseWriter, data: InteractionData) -> None:
-    writer.table(files.ITEMS, _with_lists(data.items, "genres"))
+    writer.table(files.ITEMS, _with_lists(data.items, "genres", "creators"))
     writer.table(files.USERS, _with_lists(data.users, "friends"))
 
 
-def _with_lists(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    lists = pd.Series([list(values) for values in table[column]], index=table.index)
-    return table.assign(**{column: lists})
+def _with_lists(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    lists = {
+        column: pd.Series([list(values) for values in table[column]], index=table.index)
+        for column in columns
+    }
+    return table.assign(**lists)
 
 
 def _write_plots(writer: ReleaseWriter, fit: FinalFit) -> None:

@@ -53,6 +53,9 @@ _ITEMS = (
     Number("year", required=False, may_be_empty=True, high=_MAX_YEAR),
     Flag("adult", required=False),
     Flag("available", required=False, default=True),
+    Text("creators", required=False),
+    Time("available_from", required=False, may_be_empty=True),
+    Time("available_until", required=False, may_be_empty=True),
 )
 _USERS = (
     Identifier("user_id"),
@@ -194,6 +197,10 @@ def _read_items(directory: Path) -> pd.DataFrame:
 def _item_table(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     _refuse_repeated(frame["item_id"], path)
     blank = pd.Series("", index=frame.index)
+    never = pd.Series(0.0, index=frame.index)
+    start, end = frame.get("available_from", never), frame.get("available_until", never)
+    end = end.replace(0.0, np.inf)
+    _refuse_ended(start, end, path)
     return pd.DataFrame(
         {
             "item_id": frame["item_id"].astype(object),
@@ -202,6 +209,9 @@ def _item_table(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
             "year": frame.get("year", pd.Series(0, index=frame.index)).astype(np.int16),
             "adult": frame.get("adult", pd.Series(False, index=frame.index)).astype(bool),
             "available": frame.get("available", pd.Series(True, index=frame.index)).astype(bool),
+            "creators": _split(frame.get("creators", blank)),
+            "available_from": start,
+            "available_until": end,
         }
     )
 
@@ -231,6 +241,16 @@ def _refuse_repeated(ids: pd.Series, path: Path) -> None:
         )
 
 
+def _refuse_ended(start: pd.Series, end: pd.Series, path: Path) -> None:
+    ended = np.flatnonzero((end <= start).to_numpy())
+    if len(ended):
+        line = line_numbers(path, ended[:1])[0]
+        raise DataError(
+            path, "is not later than available_from", line=line, field="available_until"
+        )
+
+
 def _split(texts: pd.Series) -> pd.Series:
-    parts = [tuple(part for part in str(text).split("|") if part) for text in texts]
+    """Each text's parts, each once."""
+    parts = [tuple(dict.fromkeys(part for part in str(text).split("|") if part)) for text in texts]
     return pd.Series(parts, index=texts.index, dtype=object)

@@ -1,6 +1,7 @@
 """A synthetic world with a planted answer, so that a whole system can be asked whether it is right.
 
-Items belong to one taste each, and follow one another in a fixed order within it. Users have a
+Items belong to one taste each, follow one another in a fixed order within it, and have a creator,
+who means nothing to anybody. Users have a
 favourite taste, a region with hits of its own, and friends of mostly the same taste. They come in
 sessions, move along their taste's order, adopt what friends did, and now and then stray and dislike
 it. All event kinds occur.
@@ -33,6 +34,7 @@ _KINDS = {
     EventKind.SAVE: 0.04,
     EventKind.FORWARD: 0.02,
 }
+_ITEMS_A_CREATOR = 10
 _FOLLOWS_ORDER = 0.6
 _FAVOURITE, _SECOND = 0.75, 0.15
 
@@ -111,12 +113,15 @@ def write_world(
     """Makes a world and writes it as a general log. The same arguments give the same files."""
     rng = np.random.default_rng(seed)
     items, users = _items(n_items, rng), _users(n_users, rng)
+    items["creators"] = _creators(n_items, seed)
     events = _Life(items, users, rng, habits or Habits()).events()
     path.mkdir(parents=True, exist_ok=True)
     events.assign(event=[EventKind(kind).name.lower() for kind in events["kind"]])[
         ["user_id", "item_id", "event", "value", "timestamp", "region"]
     ].to_csv(path / "events.csv", index=False)
-    items[["item_id", "title", "genres", "year", "adult"]].to_csv(path / "items.csv", index=False)
+    items[["item_id", "title", "genres", "year", "adult", "creators"]].to_csv(
+        path / "items.csv", index=False
+    )
     users[["user_id", "region", "friends"]].to_csv(path / "users.csv", index=False)
     return World(path, events, items, users)
 
@@ -136,6 +141,13 @@ def _items(count: int, rng: np.random.Generator) -> pd.DataFrame:
             "taste": tastes,
         }
     )
+
+
+def _creators(count: int, seed: int) -> list[str]:
+    """One of about count / 10 creators an item."""
+    rng = np.random.default_rng([seed, 1])  # of its own: no other draw depends on creators
+    drawn = rng.integers(max(count // _ITEMS_A_CREATOR, 1), size=count)
+    return [f"creator-{number}" for number in drawn.tolist()]
 
 
 def _users(count: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -157,11 +157,16 @@ def _laid_over(base: Items, live: tuple[LiveItem, ...]) -> Items:
         available=np.concatenate(
             [base.available, [item.available and item.item_id not in base.row_of for item in live]]
         ),
+        creators=base.creators + [item.creators for item in live],
+        available_from=np.append(base.available_from, [item.available_from for item in live]),
+        available_until=np.append(base.available_until, [item.end for item in live]),
         known={item.item_id: n + item.seq for item in live} | base.row_of,
     )
     for row, item in held:
         items.titles[row], items.genres[row], items.years[row] = item.title, item.genres, item.year
         items.adult[row], items.available[row] = item.adult, item.available
+        items.creators[row] = item.creators
+        items.available_from[row], items.available_until[row] = item.available_from, item.end
     return items
 
 

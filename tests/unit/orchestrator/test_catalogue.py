@@ -30,8 +30,18 @@ from tests.unit.orchestrator.test_pipeline import ListSource, ids, pipeline
 MakeQuery = Callable[..., Query]
 
 LIVE = (
-    LiveItem("new-0", "New", ("even",), 2026, seq=0, created_at=5.0),
-    LiveItem("i3", "Renamed", ("odd", "late"), 1950, adult=True, available=False, seq=1),
+    LiveItem("new-0", "New", ("even",), 2026, available_from=8.0, seq=0, created_at=5.0),
+    LiveItem(
+        "i3",
+        "Renamed",
+        ("odd", "late"),
+        1950,
+        adult=True,
+        available=False,
+        creators=("Ann",),
+        available_until=9.0,
+        seq=1,
+    ),
     LiveItem("new-2", available=False, seq=2),
 )
 N = N_ITEMS
@@ -56,11 +66,15 @@ def test_new_items_have_rows_after_the_releases_and_held_ones_keep_theirs(
     assert (items.titles[3], items.genres[3], items.years[3]) == ("Renamed", ("odd", "late"), 1950)
     assert items.adult[3] and not items.adult[2]
     assert items.available[[2, 3, N, N + 1, N + 2]].tolist() == [True, False, True, False, False]
+    assert [items.creators[row] for row in (2, 3, N)] == [(), ("Ann",), ()]
+    assert items.available_from[[2, 3, N, N + 2]].tolist() == [0.0, 0.0, 8.0, 0.0]
+    assert items.available_until[[2, 3, N, N + 2]].tolist() == [np.inf, 9.0, np.inf, np.inf]
     assert catalogue.first_seen[0] == 5.0
     assert len(items) == N + 3 and catalogue.n_items == N
     # the release itself, which other requests are pinned to, is as it was
     assert release.items.titles[3] == "Item 3" and release.items.available[3]
     assert release.items.genres[3] == ("odd",) and len(release.items) == N
+    assert release.items.creators[3] == () and release.items.available_until[3] == np.inf
 
 
 def test_only_new_items_and_those_without_events_were_born_lately(release: Release) -> None:

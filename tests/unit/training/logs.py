@@ -37,4 +37,7 @@ def catalogue(n: int, genres: Sequence[str] = ()) -> Items:
         years=np.zeros(n, dtype=np.int16),
         adult=np.zeros(n, dtype=np.bool_),
         available=np.ones(n, dtype=np.bool_),
+        creators=[()] * n,
+        available_from=np.zeros(n),
+        available_until=np.full(n, np.inf),
     )

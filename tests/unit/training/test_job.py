@@ -19,7 +19,7 @@ def test_upserted_items_join_the_files_items_and_win_over_them() -> None:
     data = log_of("a", "b")
     live = [
         LiveItem("b", "B", ("Drama", "War"), 1999, adult=True, available=False, seq=0),
-        LiveItem("c", "C", (), 0, seq=1),
+        LiveItem("c", "C", creators=("Ann",), available_from=5.0, available_until=9.0, seq=1),
     ]
     items = with_live_items(data.items, live)
     table = item_table(assemble(data.events, items, empty_users()))
@@ -28,6 +28,10 @@ def test_upserted_items_join_the_files_items_and_win_over_them() -> None:
     assert (table.titles[row], table.genres[row], table.years[row]) == ("B", ("Drama", "War"), 1999)
     assert table.adult[row] and not table.available[row]
     assert table.genres[table.row_of["c"]] == () and table.available[table.row_of["c"]]
+    assert [table.creators[table.row_of[name]] for name in "abc"] == [(), (), ("Ann",)]
+    rows = table.rows(["a", "b", "c"])
+    assert table.available_from[rows].tolist() == [0.0, 0.0, 5.0]
+    assert table.available_until[rows].tolist() == [np.inf, np.inf, 9.0]
     assert items["year"].dtype == np.int16 and items["available"].dtype == np.bool_
 
 

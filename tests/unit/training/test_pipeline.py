@@ -44,6 +44,10 @@ def test_a_release_holds_every_part_and_verifies(release: Release, data: Interac
     release.verify()
     n = len(data.items)
     assert len(release.items) == release.manifest.n_items == n
+    assert release.items.creators == data.items["creators"].tolist()
+    assert all(len(names) == 1 for names in release.items.creators)
+    assert not release.items.available_from.any()
+    assert np.isposinf(release.items.available_until).all()
     assert release.item_vectors.shape == (n, 34)
     assert release.item_factors.shape[0] == release.neighbour_rows.shape[0] == n
     assert release.user_factors.shape[0] == len(release.users) == len(data.users)

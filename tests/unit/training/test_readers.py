@@ -1,14 +1,16 @@
 """Logs are read as they are meant, and broken ones refused in one line that says where."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from models.events import EventKind
 from training.data import DataError
-from training.readers import read
+from training.readers import read, read_items
 
 RATINGS = "userId,movieId,rating,timestamp\n"
 MOVIES = (
@@ -51,7 +53,8 @@ def test_a_general_log_takes_both_kinds_of_time_and_empty_fields(tmp_path: Path)
     assert data.events["kind"].tolist() == [EventKind.WATCH, EventKind.CLICK]
     assert data.events["value"].tolist() == [1.5, 0.0]
     assert data.events["region"].tolist() == ["no", ""]
-    assert data.items.iloc[0].tolist() == ["i", "One", ("a", "b"), 0, True, True]
+    known = ["i", "One", ("a", "b"), 0, True, True]
+    assert data.items.iloc[0].tolist() == [*known, (), 0.0, math.inf]
     assert data.users["friends"].tolist() == [("v", "w")]
 
 
@@ -143,6 +146,47 @@ def test_an_item_described_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "items.csv").write_text("item_id,title\ni,One\ni,Two\n")
     with pytest.raises(DataError, match=r"items\.csv:3: item_id: 'i' occurs twice"):
         read(tmp_path)
+
+
+ITEMS = "item_id,creators,available_from,available_until\n"
+
+
+def test_items_have_creators_and_times_of_both_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text(ITEMS + "i,Ann|Bob|Ann,2024-01-01T00:00:00Z,1704067201.5\nj,,,\nk,Cy,0,0\n")
+    items = read_items(path)
+    assert items["creators"].tolist() == [("Ann", "Bob"), (), ("Cy",)]
+    assert items["available_from"].tolist() == [1704067200.0, 0.0, 0.0]
+    assert items["available_until"].tolist() == [1704067201.5, math.inf, math.inf]
+
+
+def test_items_in_parquet_may_have_lists_moments_and_nulls(tmp_path: Path) -> None:
+    moments = pd.to_datetime(pd.Series(["2024-01-01T00:00:00Z", None]))
+    frame = pd.DataFrame({"item_id": ["i", "j"], "creators": [["Ann", "Bob"], None]})
+    frame = frame.assign(available_from=moments, available_until=[1704067201.5, np.nan])
+    frame.to_parquet(tmp_path / "items.parquet")
+    items = read_items(tmp_path / "items.parquet")
+    assert items["creators"].tolist() == [("Ann", "Bob"), ()]
+    assert items["available_from"].tolist() == [1704067200.0, 0.0]
+    assert items["available_until"].tolist() == [1704067201.5, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "reason"),
+    [
+        ("i,,,\nj,,soon,\n", 3, "available_from: 'soon' is neither Unix seconds nor ISO 8601"),
+        ("i,,,1700000000000\n", 2, "available_until: '1700000000000' is not a time in"),
+        ("i,,-1,\n", 2, "available_from: '-1' is not a time in"),
+        ("i,,5,6\nj,,7,6\n", 3, "available_until: is not later than available_from"),
+        ("i,,5,5\n", 2, "available_until: is not later than available_from"),
+    ],
+)
+def test_an_item_with_a_broken_time_is_refused_with_its_line(
+    tmp_path: Path, rows: str, line: int, reason: str
+) -> None:
+    (tmp_path / "items.csv").write_text(ITEMS + rows)
+    with pytest.raises(DataError, match=rf"items\.csv:{line}: {reason}"):
+        read_items(tmp_path / "items.csv")
 
 
 def test_a_folder_without_a_log_says_what_it_looked_for(tmp_path: Path) -> None:
