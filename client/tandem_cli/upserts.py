@@ -1,5 +1,6 @@
 """`tandem upsert-items`: items of a file into the running system."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,6 @@ from tandem_cli.output import print_json
 from tandem_client import TandemError, item
 
 _ITEMS_A_CALL = 1_000
-_FACTS = ("year", "adult", "available")
 
 
 @click.command("upsert-items")
@@ -68,10 +68,19 @@ def _print_report(total: pb.UpsertItemsResponse) -> None:
 
 def _calls(table: pd.DataFrame) -> Iterator[tuple[int, list[pb.Item]]]:
     """The items in parts, each with the position of its first."""
-    columns = (table[name].tolist() for name in ("item_id", "title", "genres", *_FACTS))
     items = [
-        item(item_id, title=title, genres=genres, year=year, adult=adult, available=available)
-        for item_id, title, genres, year, adult, available in zip(*columns, strict=True)
+        item(
+            row["item_id"],
+            title=row["title"],
+            genres=row["genres"],
+            year=row["year"],
+            adult=row["adult"],
+            available=row["available"],
+            creators=row["creators"],
+            available_from=row["available_from"] or None,
+            available_until=None if math.isinf(row["available_until"]) else row["available_until"],
+        )
+        for row in table.to_dict("records")
     ]
     for first in range(0, len(items), _ITEMS_A_CALL):
         yield first, items[first : first + _ITEMS_A_CALL]

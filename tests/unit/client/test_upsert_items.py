@@ -12,18 +12,22 @@ import pytest
 from services.common.errors import InvalidArgument
 from services.common.live_items import LiveItem
 from services.features.batches import checked
+from services.features.codec import decode_item
 from services.features.items import MAX_ITEMS, validate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_cli.main import main
 
 
 class Admin:
-    """Refuses items by the service's own rules, and keeps none."""
+    """Refuses items by the service's own rules, and keeps the last call's."""
+
+    def __init__(self) -> None:
+        self.items: list[LiveItem] = []
 
     def UpsertItems(
         self, request: pb.UpsertItemsRequest, context: grpc.ServicerContext
     ) -> pb.UpsertItemsResponse:
-        items = [LiveItem(item.item_id, item.title, (), item.year) for item in request.items]
+        self.items = items = [decode_item(item) for item in request.items]
         try:
             found = checked("items", items, MAX_ITEMS, validate)
         except InvalidArgument as error:
@@ -35,10 +39,15 @@ class Admin:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def admin() -> Admin:
+    return Admin()
+
+
+@pytest.fixture
+def port(admin: Admin) -> Iterator[int]:
     server = grpc.server(futures.ThreadPoolExecutor(1))
     handler = grpc.unary_unary_rpc_method_handler(
-        Admin().UpsertItems,
+        admin.UpsertItems,
         pb.UpsertItemsRequest.FromString,
         pb.UpsertItemsResponse.SerializeToString,
     )
@@ -82,3 +91,17 @@ def test_refused_items_are_named_by_their_place_in_the_file(
     first, second = capsys.readouterr().out.splitlines()
     assert first == "accepted 2499, refused 1"
     assert second == "item 2401: title: has 1001 characters, at most 1000 are allowed"
+
+
+def test_creators_and_times_of_a_file_arrive(tmp_path: Path, port: int, admin: Admin) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text(
+        "item_id,creators,available_from,available_until\n"
+        "i,Ann|Bob,2024-01-01T00:00:00Z,1704067201.5\nj,,,\n"
+    )
+    main(["upsert-items", str(file), "--port", str(port)])
+    shown, for_ever = admin.items
+    assert shown == LiveItem(
+        "i", creators=("Ann", "Bob"), available_from=1704067200.0, available_until=1704067201.5
+    )
+    assert for_ever == LiveItem("j")
