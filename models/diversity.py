@@ -4,8 +4,8 @@ One greedy loop fills places in order, each with the candidate that adds most am
 rules allow there.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,11 @@ class Composition:
         for name in ("weight", "calibration"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)} is not within 0..1")
+
+    @property
+    def diverse(self) -> bool:
+        """Whether diversity counts."""
+        return self.method != NONE and self.weight > 0
 
 
 @dataclass(frozen=True)
@@ -114,55 +119,73 @@ def compose(
     n, fixed = len(scores), dict(sorted((fixed or {}).items()))
     _check_fixed(fixed, n, count)
     places = min(count, n)
-    if groups is None:
-        groups = Groups(np.empty((n, 0), np.bool_))
-    calibrated = bool(composition.calibration and target is not None and target.any())
-    plain = composition.method == NONE or not composition.weight
-    if plain and not calibrated and not fixed and not groups.members.shape[1]:
+    if target is None or not target.any():
+        composition = replace(composition, calibration=0.0)
+    plain = not composition.diverse and not composition.calibration
+    if plain and groups is None and not fixed:
         nothing = np.empty(0, np.int32)
         return Composed(np.arange(places, dtype=np.int32), nothing, nothing)
-
-    pool = min(n, pool_size(count))
-    candidates = [*range(pool), *(position for position in fixed.values() if position >= pool)]
-    known = {position: candidate for candidate, position in enumerate(candidates)}
-    diversity = _diversity(scores[:pool], vectors, candidates, composition, places)
-    calibration = None
-    if calibrated and target is not None:
-        calibration = GenreCalibration(target, groups.members[:, : len(target)], pool)
-    rules = SlateRules(groups, max([places, *(place + 1 for place in fixed)]))
-
-    def put(place: int, position: int) -> None:
-        rules.put(place, position)
-        if position in known:
-            diversity.put(known[position])
-        if calibration is not None:
-            calibration.put(position)
-
-    for place, position in fixed.items():
-        put(place, position)
-    slate, last, waiting = list[int](), -1, dict(fixed)
+    groups = groups or Groups(np.empty((n, 0), np.bool_))
+    making = _Making(scores, vectors, count, composition, groups, target, fixed)
+    slate, waiting = list[int](), dict(fixed)
     for place in range(places):
         if place in waiting:
             slate.append(waiting.pop(place))
-            continue
-        gains = diversity.of_pool()
-        if calibration is not None:
-            weight = composition.calibration
-            gains = (1 - weight) * gains + weight * calibration.of_pool()
-        best = _best(gains, rules.allowed(place))
-        if best is None:
-            best = _best(gains, rules.within_caps())
-        if best is None:
-            last = n
+        elif (best := making.best(place)) is not None:
+            making.put(place, best)
+            slate.append(best)
+        else:
             break
-        put(place, best)
-        slate.append(best)
-        last = max(last, best)
     positions = np.array([*slate, *waiting.values()], np.int32)
-    kept_out = ~rules.within_caps()
+    last = max(set(slate) - set(fixed.values()), default=-1) if len(positions) == places else n
+    kept_out = ~making.rules.within_caps()
     kept_out[positions] = False
     dropped = np.flatnonzero(kept_out[: last + 1]).astype(np.int32)
     return Composed(positions, dropped, too_close(groups, positions))
+
+
+class _Making:
+    """A slate in the making, with what is fixed in it; arguments as of `compose`."""
+
+    def __init__(
+        self,
+        scores: NDArray[np.float32],
+        vectors: Vectors,
+        count: int,
+        composition: Composition,
+        groups: Groups,
+        target: NDArray[np.float32] | None,
+        fixed: Mapping[int, int],
+    ) -> None:
+        pool = min(len(scores), pool_size(count))
+        beyond = [position for position in fixed.values() if position >= pool]
+        self._beyond = {position: pool + at for at, position in enumerate(beyond)}
+        self._pool = pool
+        places = min(count, len(scores))
+        self._diversity = _diversity(scores[:pool], vectors, beyond, composition, places)
+        self._calibration = None
+        if composition.calibration and target is not None:
+            members, weight = groups.members[:, : len(target)], composition.calibration
+            self._calibration = GenreCalibration(target, members, pool, weight)
+        self.rules = SlateRules(groups, max([places, *(place + 1 for place in fixed)]))
+        for place, position in fixed.items():
+            self.put(place, position)
+
+    def best(self, place: int) -> int | None:
+        """Position of what fits best into a place; None when caps leave nothing."""
+        gains = self._diversity.of_pool()
+        if self._calibration is not None:
+            gains = gains + self._calibration.of_pool()
+        best = _best(gains, self.rules.allowed(place))
+        return _best(gains, self.rules.within_caps()) if best is None else best
+
+    def put(self, place: int, position: int) -> None:
+        self.rules.put(place, position)
+        candidate = position if position < self._pool else self._beyond.get(position)
+        if candidate is not None:
+            self._diversity.put(candidate)
+        if self._calibration is not None:
+            self._calibration.put(position)
 
 
 def mmr(
@@ -191,14 +214,16 @@ def pool_size(count: int) -> int:
 def _diversity(
     scores: NDArray[np.float32],
     vectors: Vectors,
-    candidates: list[int],
+    beyond: Sequence[int],
     composition: Composition,
     places: int,
 ) -> MarginalGains:
-    relevance, weight = unit_scale(scores), composition.weight
-    if composition.method == NONE or not weight:
-        return Relevance(relevance)
-    known = vectors(np.array(candidates, np.int32))
+    """Of a pool, and of what is fixed from beyond it, but for the share of calibration."""
+    relevance, share = unit_scale(scores), 1 - composition.calibration
+    if not composition.diverse:
+        return Relevance(share * relevance)
+    relevance, weight = share * (1 - composition.weight) * relevance, share * composition.weight
+    known = vectors(np.array([*range(len(scores)), *beyond], np.int32))
     if composition.method == MMR:
         return MarginalRelevance(relevance, known, weight)
     return DeterminantalGains(relevance, known, weight, places)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.history import Surroundings, UserHistory, WeightedRows, taste_mask
 from models.matrix_factorization import FoldIn
 from models.neighbours import Neighbours
+from models.tastes import Tastes
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -56,6 +57,9 @@ class Evidence(Protocol):
 
     def score(self, known: Known, rows: Rows) -> Scores:
         """(r,) float32 for (r,) item rows; zero says nothing."""
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        """(b, r) float32 as `score`, for b histories of one user at one moment."""
 
 
 def taste_of(user: UserHistory) -> Rows:
@@ -102,6 +106,27 @@ class ItemToItem:
         scores: Scores = np.log1p(sums[back]).astype(np.float32)
         return scores
 
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        weights = self.decay ** np.arange(self.depth, dtype=np.float32)
+        items, by_item = tastes.weighed(weights)
+        by_item /= np.maximum(by_item.sum(axis=1, keepdims=True), 1e-12) * self.scale
+        scores: Scores = np.log1p(by_item @ self._pairs(items, rows)).astype(np.float32)
+        return scores
+
+    def _pairs(self, items: Rows, rows: Rows) -> NDArray[np.float64]:
+        """(s, r) the table's scores of rows for each item."""
+        wanted, back = np.unique(rows, return_inverse=True)
+        if not len(wanted):
+            return np.zeros((len(items), 0))
+        found = self.near_rows[items]
+        place = np.searchsorted(wanted, found)
+        place[place == len(wanted)] = 0
+        hit = wanted[place] == found
+        cells = (np.arange(len(items))[:, None] * len(wanted) + place)[hit]
+        size = len(items) * len(wanted)
+        sums = np.bincount(cells, self.near_scores[items][hit], minlength=size)
+        return sums.reshape(len(items), len(wanted))[:, back].astype(np.float64)
+
 
 @dataclass(frozen=True)
 class FactorEvidence:
@@ -128,6 +153,12 @@ class FactorEvidence:
         scores: Scores = self.items[rows] @ self.fold_in.user_vector(recent, weights)
         return scores
 
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        weights = np.exp2(-np.arange(self.depth, dtype=np.float32) / self.half_life)
+        users = self.fold_in.user_vectors(*tastes.weighed(weights))
+        scores: Scores = users @ self.items[rows].T
+        return scores
+
 
 @dataclass(frozen=True)
 class ItemPrior:
@@ -143,6 +174,9 @@ class ItemPrior:
 
     def score(self, known: Known, rows: Rows) -> Scores:
         return self.values[rows]
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        return np.broadcast_to(self.values[rows], (len(tastes.rows), len(rows)))
 
 
 @dataclass(frozen=True)
@@ -174,6 +208,16 @@ class GenreEvidence:
         scores: Scores = (self.vectors[rows] @ (more / scale)).astype(np.float32)
         return scores
 
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        lengths = tastes.lengths[:, None]
+        items, counts = tastes.weighed(np.ones(tastes.rows.shape[1], np.float32))
+        more = counts @ self.vectors[items] / np.maximum(lengths, 1) - self.usual
+        fade = 1 + (lengths / self.few) ** 2
+        scale = np.maximum(np.linalg.norm(more, axis=1, keepdims=True), 1e-12) * fade
+        known = np.where(lengths > 0, more / scale, 0)
+        scores: Scores = (known @ self.vectors[rows].T).astype(np.float32)
+        return scores
+
 
 @dataclass(frozen=True)
 class AroundEvidence:
@@ -191,7 +235,13 @@ class AroundEvidence:
     scale: float
 
     def score(self, known: Known, rows: Rows) -> Scores:
-        scores: Scores = np.log1p(self.pick(known.around).of(rows) / np.float32(self.scale))
+        return self._of(known.around, rows)
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        return np.broadcast_to(self._of(around, rows), (len(tastes.rows), len(rows)))
+
+    def _of(self, around: Surroundings, rows: Rows) -> Scores:
+        scores: Scores = np.log1p(self.pick(around).of(rows) / np.float32(self.scale))
         return scores
 
 
@@ -211,10 +261,19 @@ class NewcomerEvidence:
     name: str = "newcomers"
 
     def score(self, known: Known, rows: Rows) -> Scores:
-        around = known.around
-        shares = np.maximum(around.trend.of(rows), around.trend_here.of(rows))
         fade = 1 + len(known.taste) ** 2
-        scores: Scores = (np.log1p(shares / np.float32(self.scale)) / fade).astype(np.float32)
+        scores: Scores = (self._at_first(known.around, rows) / fade).astype(np.float32)
+        return scores
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        fades = 1 + tastes.lengths[:, None] ** 2
+        scores: Scores = (self._at_first(around, rows) / fades).astype(np.float32)
+        return scores
+
+    def _at_first(self, around: Surroundings, rows: Rows) -> Scores:
+        """(r,) of a user without events."""
+        shares = np.maximum(around.trend.of(rows), around.trend_here.of(rows))
+        scores: Scores = np.log1p(shares / np.float32(self.scale))
         return scores
 
 

@@ -20,6 +20,7 @@ from models.matrix_factorization import FactorizationConfig, FoldIn
 from models.neighbours import Neighbours
 from models.release import Release, ReleaseError
 from models.scorer import PRIOR_COLUMN, TowerScorer, TwoTowerScorer
+from models.tastes import Tastes
 
 TOWERS = "towers"
 """Name of the towers' own part."""
@@ -88,6 +89,15 @@ class FinalScorer:
     def score(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """(r,) float32 scores of item rows; larger is better."""
         scores: NDArray[np.float32] = self.parts(user, rows).sum(axis=0)
+        return scores
+
+    def across(self, histories: HistoryBatch, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(b, r) float32 scores of item rows, as `score`, for b histories of one user at one
+        moment: what goes on around the user is taken from the first."""
+        scores = self.towers.scores(histories, rows) * self.weights[TOWERS]
+        tastes, around = Tastes(histories.rows), histories.around_of(0)
+        for part in self.evidence:
+            scores += part.scores(tastes, around, rows) * self.weights[part.name]
         return scores
 
     def catalogue(self, histories: HistoryBatch) -> NDArray[np.float32]:

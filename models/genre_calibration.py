@@ -37,12 +37,21 @@ class GenreCalibration:
         target: (g,) float32 p, the user's mix, from `genre_mix`.
         members: (n, g) genres of all candidates.
         pool: how many of the first of them are the pool.
+        weight: factor of all gains.
     """
 
-    def __init__(self, target: NDArray[np.float32], members: NDArray[np.bool_], pool: int) -> None:
+    def __init__(
+        self,
+        target: NDArray[np.float32],
+        members: NDArray[np.bool_],
+        pool: int,
+        weight: float = 1.0,
+    ) -> None:
+        self._weight = weight
         self._members = members
         self._wanted = np.flatnonzero(target > 0)
         self._target = target[self._wanted].astype(np.float32)
+        self._weighed = weight * self._target
         # A column a candidate: numpy adds long rows faster than short ones.
         self._own, self._has = self._of(members[:pool])
         self._parts = np.empty_like(self._own)
@@ -51,14 +60,15 @@ class GenreCalibration:
         self._sum = _SMOOTHING * _TRACE * self._target[:, None]
 
     def of_pool(self) -> NDArray[np.float32]:
-        """(p,) float32 -KL(p || q), but for a constant, with each candidate of the pool added.
+        """(p,) float32 gains: -KL(p || q), but for a constant, with a candidate of the pool added.
 
         q is the mix of the slate's items that have genres, smoothed by p. With t such items it is
         `(sum of their parts) / t`, so that only that sum and t have to be kept.
         """
         parts = np.add(self._own, self._sum, out=self._parts)
-        fit = self._target @ np.log(parts, out=parts)
-        return np.asarray(fit - np.log(self._total + self._has), np.float32)
+        gains: NDArray[np.float32] = self._weighed @ np.log(parts, out=parts)
+        gains -= self._weight * np.log(self._total + self._has)
+        return gains
 
     def put(self, position: int) -> None:
         """Takes any candidate into the slate."""

@@ -1,6 +1,6 @@
 """What is known of a user at one moment, as it travels between services. Needs no torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -108,6 +108,17 @@ class UserHistory:
         for name in ("kinds", "ages", "values"):
             if len(getattr(self, name)) != len(self.rows):
                 raise ValueError(f"{name}: {len(getattr(self, name))} for {len(self.rows)} rows")
+
+    def without(self, row: int) -> "UserHistory":
+        """The user as if there had been no event, of any kind, on one item."""
+        kept = self.rows != row
+        return replace(
+            self,
+            rows=self.rows[kept],
+            kinds=self.kinds[kept],
+            ages=self.ages[kept],
+            values=self.values[kept],
+        )
 
 
 def taste_mask(

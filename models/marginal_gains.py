@@ -24,7 +24,7 @@ class Relevance:
     """Relevance alone.
 
     Args:
-        relevance: (p,) float32, 0 to 1.
+        relevance: (p,) float32, weighed.
     """
 
     def __init__(self, relevance: NDArray[np.float32]) -> None:
@@ -40,10 +40,10 @@ class Relevance:
 class MarginalRelevance:
     """Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
 
-    The gain is `(1 - w) * relevance - w * max cosine to those in the slate`.
+    The gain is `relevance - w * max cosine to those in the slate`.
 
     Args:
-        relevance: (p,) float32, 0 to 1.
+        relevance: (p,) float32, weighed.
         vectors: (p + f, d) float32 vectors of the pool and of f more candidates.
         weight: w.
     """
@@ -51,7 +51,7 @@ class MarginalRelevance:
     def __init__(
         self, relevance: NDArray[np.float32], vectors: NDArray[np.float32], weight: float
     ) -> None:
-        self._relevance = relevance * (1 - weight)
+        self._relevance = relevance
         self._unit = _unit(vectors)
         self._weight = weight
         self._nearest = np.zeros(len(relevance), np.float32)
@@ -68,19 +68,18 @@ class DeterminantalGains:
     """Greedy MAP inference of a determinantal point process (Chen, Zhang, Zhou, NeurIPS 2018).
 
     The kernel is `L = diag(q) S diag(q)` with `S = (1 + cosine) / 2`, which is positive
-    semidefinite, and `q = exp(a * relevance)`, `a = (1 - w) / 2w`. A candidate adds to log det of L
+    semidefinite, and `q = exp(relevance / 2w)`. A candidate adds to log det of L
 
-        2a * relevance + log v,    v = S_ii - |c_i|^2
+        relevance / w + log v,    v = S_ii - |c_i|^2
 
     where c is its row of the Cholesky factor of S, kept up to date by one row operation for each
-    that is put into the slate. Gains are that times w: `(1 - w) * relevance + w * log v`, in which
-    nothing overflows when w is small.
+    that is put into the slate. Gains are that times w, in which nothing overflows when w is small.
 
     A candidate that is all but a combination of the slate counts as the smallest volume that
     float32 cosines resolve. Once all do, gains differ by relevance alone.
 
     Args:
-        relevance: (p,) float32, 0 to 1.
+        relevance: (p,) float32, weighed.
         vectors: (p + f, d) float32 vectors of the pool and of f more candidates.
         weight: w.
         most: candidates that are ever put into the slate.
@@ -93,7 +92,7 @@ class DeterminantalGains:
         weight: float,
         most: int,
     ) -> None:
-        self._relevance = relevance * (1 - weight)
+        self._relevance = relevance
         unit = _unit(vectors)
         self._kernel = 0.5 + 0.5 * (unit @ unit.T)
         self._weight = weight

@@ -225,3 +225,23 @@ class FoldIn:
         penalty = self._config.penalties(weights.sum(keepdims=True), len(self._items))
         system = self._base + penalty * self._identity + weighted.T @ vectors
         return np.linalg.solve(system, weighted.sum(axis=0)).astype(np.float32)
+
+    def user_vectors(
+        self, rows: NDArray[np.int32], weights: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """The (b, k) float32 vectors of b users who share items.
+
+        Args:
+            rows: (s,) item rows.
+            weights: (b, s) each user's weights c of them, 0 for an item that is not the user's.
+        """
+        vectors = np.asarray(self._items[rows], dtype=np.float64)
+        s, k = vectors.shape
+        squares = (vectors[:, :, None] * vectors[:, None, :]).reshape(s, k * k)
+        penalties = self._config.penalties(weights.sum(axis=1), len(self._items))
+        systems = (weights @ squares).reshape(-1, k, k)
+        systems += self._base
+        diagonal = np.arange(k)
+        systems[:, diagonal, diagonal] += penalties[:, None]
+        sums = weights @ vectors
+        return np.linalg.solve(systems, sums[:, :, None])[:, :, 0].astype(np.float32)

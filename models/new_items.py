@@ -1,7 +1,7 @@
 """Items that came after a release was trained: their vectors, and a final score that knows them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,8 +18,9 @@ from models.evidence import (
     Known,
 )
 from models.final_score import FinalScorer
-from models.history import UserHistory
+from models.history import Surroundings
 from models.scorer import FOLDED_COLUMNS, PRIOR_COLUMN, TowerScorer
+from models.tastes import Tastes
 
 Rows = NDArray[np.int32]
 Matrix = NDArray[np.float32]
@@ -108,9 +109,8 @@ class _ExtendedTowers(TowerScorer):
         self.n_known = len(towers.item_vectors)
         self._all_vectors = Extended(towers.item_vectors, vectors)
 
-    def score(self, user: UserHistory, rows: Rows) -> Matrix:
-        scores: Matrix = self._all_vectors[rows] @ self.user_vector(user)
-        return scores
+    def vectors_of(self, rows: Rows) -> Matrix:
+        return self._all_vectors[rows]
 
 
 class Likes:
@@ -200,15 +200,23 @@ class ByItsLikes:
         return self.part.name
 
     def score(self, known: Known, rows: Rows) -> Matrix:
+        return self._with_likes(rows, lambda asked: self.part.score(known, asked))
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Matrix:
+        return self._with_likes(rows, lambda asked: self.part.scores(tastes, around, asked))
+
+    def _with_likes(self, rows: Rows, score: Callable[[Rows], Matrix]) -> Matrix:
+        """(..., r) of rows, from what `score` says of items of the release."""
         is_new = rows >= self.n_items
         if not is_new.any():
-            return self.part.score(known, rows)
+            return score(rows)
         likes = self.likes[rows[is_new] - self.n_items]
-        found = self.part.score(known, np.concatenate([rows[~is_new], likes.ravel()]))
-        scores = np.empty(len(rows), np.float32)
+        found = score(np.concatenate([rows[~is_new], likes.ravel()]))
+        scores = np.empty((*found.shape[:-1], len(rows)), np.float32)
         own = len(rows) - len(likes)
-        scores[~is_new] = found[:own]
-        scores[is_new] = found[own:].reshape(likes.shape).mean(axis=1)
+        scores[..., ~is_new] = found[..., :own]
+        of_likes = found[..., own:].reshape(*found.shape[:-1], *likes.shape)
+        scores[..., is_new] = of_likes.mean(axis=-1)
         return scores
 
 

@@ -63,8 +63,17 @@ class TowerScorer:
 
     def score(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """(r,) float32 scores of item rows; larger is better, zero means nothing by itself."""
-        scores: NDArray[np.float32] = self.item_vectors[rows] @ self.user_vector(user)
+        scores: NDArray[np.float32] = self.vectors_of(rows) @ self.user_vector(user)
         return scores
+
+    def scores(self, batch: HistoryBatch, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(b, r) float32 scores of item rows, as `score`, for b histories."""
+        scores: NDArray[np.float32] = self.user_vectors(batch) @ self.vectors_of(rows).T
+        return scores
+
+    def vectors_of(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(r, d + 2) float32 vectors of all items that can be scored."""
+        return self.item_vectors[rows]
 
     @torch.inference_mode()
     def new_item_vectors(

@@ -16,6 +16,7 @@ from services.orchestrator.encoding import (
     encode_replayed,
     encode_tried,
 )
+from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.replay import SlateReplayer
 from services.orchestrator.requests import check_id
@@ -37,6 +38,7 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
         forget: drops what this process remembers of users, by the hashes of their ids.
         rules: what slates are made by.
         replayer: reads served slates, and makes them again.
+        reasoner: knows why items are in slates.
         default_deadline: seconds a call without a deadline may take.
     """
 
@@ -48,6 +50,7 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
         forget: Callable[[Set[str]], None],
         rules: RulesFile,
         replayer: SlateReplayer,
+        reasoner: Reasoner,
         default_deadline: float,
     ) -> None:
         self._switch = switch
@@ -56,6 +59,7 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
         self._forget = forget
         self._rules = rules
         self._replayer = replayer
+        self._reasoner = reasoner
         self._default_deadline = default_deadline
 
     async def UpsertItems(
@@ -119,7 +123,10 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
     async def ExplainSlate(
         self, request: pb.ExplainSlateRequest, context: Context
     ) -> pb.ExplainSlateResponse:
-        return encode_logged(await self._replayer.read(check_id("request_id", request.request_id)))
+        logged = await self._replayer.read(check_id("request_id", request.request_id))
+        slate, budget = logged.slate, Budget.current(self._default_deadline)
+        facts = await self._reasoner.facts(slate, budget, causes=True)
+        return encode_logged(logged, slate, facts)
 
     async def ReplaySlate(
         self, request: pb.ReplaySlateRequest, context: Context

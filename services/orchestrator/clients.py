@@ -83,6 +83,30 @@ class Similar:
     missing: str
 
 
+@dataclass(frozen=True)
+class Attributed:
+    """What in a user's history brought n items.
+
+    Attributes:
+        causes: (n, k) int32 rows of items of the history, the one that matters most first; -1 pads
+            at the end.
+        drops: (n, k) float32 > 0, how far the item's score falls without each; 0 pads.
+    """
+
+    causes: Rows
+    drops: NDArray[np.float32]
+
+    @classmethod
+    def none(cls, n: int) -> "Attributed":
+        """No cause of any of n items."""
+        return cls(np.empty((n, 0), np.int32), np.empty((n, 0), np.float32))
+
+    def padded(self, n: int) -> "Attributed":
+        """The same with no cause of further items, n in all."""
+        more = ((0, n - len(self.causes)), (0, 0))
+        return Attributed(np.pad(self.causes, more, constant_values=-1), np.pad(self.drops, more))
+
+
 class FeaturesClient:
     def __init__(self, addresses: Sequence[str]) -> None:
         self._channel = open_channel(addresses)
@@ -254,6 +278,20 @@ class RankingClient:
         columns = {PART + part.name: np.array(part.scores, np.float32) for part in answer.parts}
         columns[PREDICTION] = np.array(answer.predictions, np.float32)
         return Scored(np.array(answer.scores, dtype=np.float32), columns)
+
+    async def attribute(
+        self, release_id: str, user: UserHistory, rows: Rows, timeout: float
+    ) -> Attributed:
+        """What in the user's history brought n item rows, 1 to 50."""
+        request = ranking_pb2.AttributeRequest(
+            release_id=release_id, user=encode_user(user), item_rows=rows.tolist()
+        )
+        answer = await self._call("Attribute", request, timeout)
+        counts = np.array(answer.cause_counts, np.int64)
+        places = np.arange(counts.max(initial=0)) < counts[:, np.newaxis]
+        causes, drops = np.full(places.shape, -1, np.int32), np.zeros(places.shape, np.float32)
+        causes[places], drops[places] = answer.cause_rows, answer.drops
+        return Attributed(causes, drops)
 
     async def prepare(self, release_id: str, timeout: float) -> None:
         request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)

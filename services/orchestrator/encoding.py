@@ -17,7 +17,7 @@ from services.orchestrator.candidates import (
     merge,
 )
 from services.orchestrator.pipeline import Level, Record, Slate
-from services.orchestrator.reasoner import Reasons
+from services.orchestrator.reasons import Facts, reasons
 from services.orchestrator.replay import Logged, Tried
 from services.orchestrator.user_trace import encode_user_trace
 from tandem.recommender.v1 import recommender_pb2 as pb
@@ -26,17 +26,15 @@ _SAME = 1e-5
 """How far apart scores may be that count as the same."""
 
 
-def encode_slate(
-    slate: Slate, explain: bool, reasons: Sequence[Reasons] = ()
-) -> pb.RecommendResponse:
+def encode_slate(slate: Slate, explain: bool, facts: Sequence[Facts] = ()) -> pb.RecommendResponse:
     """An answer; asked to explain, with parts of scores and a trace.
 
     Args:
-        reasons: of each item; empty for none.
+        facts: of each item; empty where none are known.
     """
     chosen, record = slate.chosen, slate.record
     return pb.RecommendResponse(
-        items=encode_items(slate, reasons),
+        items=encode_items(slate, facts),
         release_id=slate.query.release.release_id,
         level=encode_level(record.level),
         stage_millis=record.stage_millis,
@@ -45,7 +43,7 @@ def encode_slate(
     )
 
 
-def encode_items(slate: Slate, reasons: Sequence[Reasons] = ()) -> list[pb.RecommendedItem]:
+def encode_items(slate: Slate, facts: Sequence[Facts] = ()) -> list[pb.RecommendedItem]:
     """The items of a slate, in order."""
     items, chosen = slate.query.catalogue.items, slate.chosen
     scores = chosen.columns.get(PREDICTION, chosen.scores)
@@ -56,7 +54,7 @@ def encode_items(slate: Slate, reasons: Sequence[Reasons] = ()) -> list[pb.Recom
         for name, column in chosen.columns.items()
         if name.startswith(PART)
     }
-    none = [Reasons()] * len(chosen)
+    nothing = [Facts()] * len(chosen)
     return [
         pb.RecommendedItem(
             item_id=items.ids[row],
@@ -67,14 +65,14 @@ def encode_items(slate: Slate, reasons: Sequence[Reasons] = ()) -> list[pb.Recom
             propensity=propensities[position],
             source_ranks=chosen.ranks_of(position),
             label=labels[position],
-            reasons=why.sentences,
+            reasons=reasons(why),
             causes=[
                 pb.Cause(item_id=c.item_id, title=c.title, kind=int(c.kind), drop=c.drop)  # type: ignore[arg-type]
                 for c in why.causes
             ],
         )
         for position, (row, score, why) in enumerate(
-            zip(chosen.rows.tolist(), scores.tolist(), reasons or none, strict=True)
+            zip(chosen.rows.tolist(), scores.tolist(), facts or nothing, strict=True)
         )
     ]
 
@@ -146,9 +144,9 @@ def encode_level(level: Level) -> str:
     return f"LEVEL_{level.name}"
 
 
-def encode_logged(logged: Logged) -> pb.ExplainSlateResponse:
+def encode_logged(logged: Logged, slate: Slate, facts: Sequence[Facts]) -> pb.ExplainSlateResponse:
     """A slate of the log, with all that is known of how it came about."""
-    answer = encode_slate(logged.slate, explain=True)
+    answer = encode_slate(slate, explain=True, facts=facts)
     answer.trace.ClearField("stages")  # what each component took is not logged
     explained = pb.ExplainSlateResponse(
         request=logged.served.message.request, response=answer, rules=logged.active.text

@@ -21,6 +21,7 @@ from services.common.errors import DomainError
 from services.orchestrator.candidates import (
     EXPLORATION,
     LABEL,
+    PREDICTION,
     PROMOTED,
     PROPENSITY,
     Candidates,
@@ -192,6 +193,11 @@ class Record:
         self.level = max(self.level, level)
         log.warning("degraded", extra={"component": _name(component), "error": error})
 
+    def leave_out(self, rows: Rows) -> None:
+        """Forgets candidates that the last fallback knew, and that nobody asked for."""
+        if len(rows):
+            self.found[-1] = self.found[-1].take(~np.isin(self.found[-1].rows, rows))
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -235,7 +241,7 @@ class Pipeline:
     explorer: Explorer | None = None
 
     async def run(self, query: Query) -> Slate:
-        record, fallbacks = Record(), iter(self.fallbacks)
+        record, fallbacks = Record(), _Fallbacks(iter(self.fallbacks))
         with record.stage("hydrate"):
             query = await self._hydrate_query(query, record)
         with record.stage("retrieve"):
@@ -249,16 +255,18 @@ class Pipeline:
         with record.stage("select"):
             ranked, placed = self._place(query, candidates, record)
             slate = self._select(query, ranked, placed, record)
-        for fallback in fallbacks:
-            if len(slate.positions) >= query.count:
-                break
+        while len(slate.positions) < query.count:  # rules of the slate kept out too many
             with record.stage("retrieve"):
-                more = await self._below(query, ranked, fallback, record)
+                more = await self._next(query, fallbacks, record)
+            if more is None:
+                break
             with record.stage("select"):
+                more = _below(ranked, more)
                 ranked = merge([ranked, more])
                 slate = self._select(query, ranked, placed, record)
         with record.stage("select"):
             chosen = self._finish(query, ranked, slate, placed, record)
+            record.leave_out(fallbacks.spare.rows)
         return Slate(query, chosen, record)
 
     async def _hydrate_query(self, query: Query, record: Record) -> Query:
@@ -301,37 +309,39 @@ class Pipeline:
         return candidates
 
     async def _top_up(
-        self, query: Query, candidates: Candidates, fallbacks: Iterator[Source], record: Record
+        self, query: Query, candidates: Candidates, fallbacks: "_Fallbacks", record: Record
     ) -> Candidates:
         """Adds fallback candidates, below all others, where sources found too few or were lost."""
         lost = record.level >= Level.STORED
         while len(candidates) < query.count or lost:
-            fallback = next(fallbacks, None)
-            if fallback is None:
+            more = await self._next(query, fallbacks, record)
+            if more is None:
                 break
-            more = await self._below(query, candidates, fallback, record)
             if lost and not len(more):
-                record.level = max(record.level, fallback.level_when_lost)
+                record.level = max(record.level, fallbacks.level_when_lost)
             lost = lost and not len(more)
-            candidates = merge([candidates, more])
+            # Popular items are all there are. No more than are ranked come along; others wait.
+            most = max(self.max_candidates - len(candidates), query.count)
+            fallbacks.spare = more.take(np.arange(most, max(most, len(more))))
+            now = more.take(np.arange(min(most, len(more))))
+            candidates = merge([candidates, _below(candidates, now)])
         return candidates
 
-    async def _below(
-        self, query: Query, candidates: Candidates, fallback: Source, record: Record
-    ) -> Candidates:
-        """What a fallback knows that may be shown, scored below some candidates.
-
-        Popular items are all there are: no more than are ranked come along, unless the candidates
-        themselves were not enough.
-        """
+    async def _next(
+        self, query: Query, fallbacks: "_Fallbacks", record: Record
+    ) -> Candidates | None:
+        """What was spared of a fallback, else what the next one knows that may be shown; None when
+        there is no more."""
+        if len(fallbacks.spare):
+            spare, fallbacks.spare = fallbacks.spare, Candidates.none()
+            return spare
+        fallback = next(fallbacks.waiting, None)
+        if fallback is None:
+            return None
+        fallbacks.level_when_lost = fallback.level_when_lost
         found = await self._fetch(fallback, query, record)
-        more = self._filter(query, found, record)
-        most = max(self.max_candidates - len(candidates), 0) or len(more)
-        cut = more.take(np.arange(min(len(more), most)))
         record.found.append(found)
-        lowest = float(candidates.scores.min()) if len(candidates) else 0.0
-        below = lowest - 1 - np.arange(len(cut), dtype=np.float32)
-        return cut.with_scores(below)
+        return self._filter(query, found, record)
 
     async def _rank(self, query: Query, candidates: Candidates, record: Record) -> Candidates:
         if not len(candidates):
@@ -348,7 +358,7 @@ class Pipeline:
                 )
             candidates = candidates.with_scores(scored.scores).with_columns(scored.columns)
         sinking = np.where(np.isnan(candidates.scores), -np.inf, candidates.scores)
-        return candidates.take(np.argsort(-sinking, kind="stable"))
+        return candidates.with_scores(sinking).take(np.argsort(-sinking, kind="stable"))
 
     def _place(
         self, query: Query, ranked: Candidates, record: Record
@@ -409,6 +419,29 @@ class Pipeline:
             slate = _with(explored, slate, ranked)
         _note(record, "select", self.explorer, len(ranked), len(slate), started)
         return slate
+
+
+@dataclass
+class _Fallbacks:
+    """Fallbacks that were not asked yet, and what the last one knew that was not needed yet."""
+
+    waiting: Iterator[Source]
+    spare: Candidates = field(default_factory=Candidates.none)
+    level_when_lost: Level = Level.FULL
+
+
+def _below(candidates: Candidates, more: Candidates) -> Candidates:
+    """More candidates, scored below others, in their order; what a scorer knows of those, it does
+    not of these: nothing is added to their scores, and none predicts more than the least."""
+    lowest = float(candidates.scores.min()) if len(candidates) else 0.0
+    scores = (lowest - 1 - np.arange(len(more))).astype(np.float32)
+    unknown = {
+        name: np.full(
+            len(more), column.min() if name == PREDICTION and len(column) else 0, column.dtype
+        )
+        for name, column in candidates.columns.items()
+    }
+    return more.with_scores(scores).with_columns(unknown)
 
 
 def _with(explored: Explored, slate: Candidates, ranked: Candidates) -> Candidates:

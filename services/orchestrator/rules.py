@@ -220,7 +220,8 @@ class Promotion(_Dated):
     @property
     def key(self) -> str:
         """What its budget is kept under."""
-        return self.name or f"{self.item_id}@{self.slot or self.places}"
+        first, last = self.places
+        return self.name or f"{self.item_id}@{first if first == last else f'{first}-{last}'}"
 
     @property
     def places(self) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from services.orchestrator.hydrators import UserHydrator
 from services.orchestrator.impressions import ImpressionHydrator
 from services.orchestrator.pipeline import Pipeline
 from services.orchestrator.promotions import PromotionSource, SlotPromoter
+from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.replay import Parts, SlateReplayer
 from services.orchestrator.rules_archive import RulesArchive
@@ -94,6 +95,7 @@ class OrchestratorService:
                 self._erased.among,
                 self._rules,
                 self._slates,
+                Reasoner(self._ranking),
             ),
             server,
         )
@@ -105,6 +107,7 @@ class OrchestratorService:
                 self._users.forget,
                 self._rules,
                 self._replayer(),
+                Reasoner(self._ranking),
                 settings.default_deadline_seconds,
             ),
             server,

@@ -14,6 +14,7 @@ from services.features.events import MAX_EVENTS
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.encoding import encode_level, encode_slate
 from services.orchestrator.pipeline import Level, Pipeline
+from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
 from services.orchestrator.rules_file import RulesFile
@@ -38,10 +39,12 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         erased: Erased,
         rules: RulesFile,
         slates: SlateWriter,
+        reasoner: Reasoner,
     ) -> None:
         self._pipeline = pipeline
         self._rules = rules
         self._slates = slates
+        self._reasoner = reasoner
         self._switch = switch
         self._stored = stored
         self._features = features
@@ -58,7 +61,8 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         )
         slate = await self._pipeline.run(query)
         self._slates.put(slate, request)
-        return encode_slate(slate, request.explain)
+        facts = await self._reasoner.facts(slate, budget, causes=request.explain)
+        return encode_slate(slate, request.explain, facts)
 
     async def RecommendStored(
         self, request: pb.RecommendStoredRequest, context: Context

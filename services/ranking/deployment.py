@@ -35,6 +35,12 @@ class RankingDeployment:
         with _call(grpc_context):
             return await self._replica.servicer.Rank(request, grpc_context)
 
+    async def Attribute(
+        self, request: ranking_pb2.AttributeRequest, grpc_context: RayServegRPCContext
+    ) -> ranking_pb2.AttributeResponse:
+        with _call(grpc_context):
+            return await self._replica.servicer.Attribute(request, grpc_context)
+
     async def PrepareRelease(
         self, request: ranking_pb2.PrepareReleaseRequest, grpc_context: RayServegRPCContext
     ) -> ranking_pb2.PrepareReleaseResponse:

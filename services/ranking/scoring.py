@@ -8,11 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.attribution import Attribution, attribute
+from models.final_score import FinalScorer
 from models.history import UserHistory
 from models.release import Release, ReleaseError
 from services.common.errors import DomainError, InvalidArgument
 
 MAX_CANDIDATES = 5_000
+MAX_ATTRIBUTED = 50
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -85,18 +88,43 @@ class LoadedRelease:
             InvalidArgument: a row, an age or a vector does not fit the release.
             NotFinite: the model gave NaN or infinity.
         """
-        if not 1 <= len(rows) <= MAX_CANDIDATES:
-            raise InvalidArgument("item_rows", f"{len(rows)} of them; 1 to {MAX_CANDIDATES} wanted")
-        self._check_rows("item_rows", rows, self.n_items + self.n_live)
-        self._check_user(user)
+        self._check(user, rows, MAX_CANDIDATES)
         parts = self.scorer.parts(user, rows.astype(np.int32))
         scores: Scores = parts.sum(axis=0)
-        if not np.isfinite(scores).all():
-            worst = int(rows[np.argmin(np.isfinite(scores))])
-            raise NotFinite(f"release {self.release_id}: score of item row {worst} is not finite")
+        self._check_finite(rows, scores)
         return Scored(
             scores, self.scorer.predict(scores), dict(zip(self.scorer.names, parts, strict=True))
         )
+
+    def attribute(self, user: UserHistory, rows: Rows) -> Attribution:
+        """Finds what in the user's history brought items.
+
+        Args:
+            user: as in `score`.
+            rows: (n,) item rows, 1 to `MAX_ATTRIBUTED` of them.
+
+        Returns:
+            Arrays parallel to `rows`.
+
+        Raises:
+            InvalidArgument, NotFinite: as in `score`.
+        """
+        assert isinstance(self.scorer, FinalScorer)
+        self._check(user, rows, MAX_ATTRIBUTED)
+        found = attribute(self.scorer, user, rows.astype(np.int32))
+        self._check_finite(rows, found.drops.sum(axis=1))
+        return found
+
+    def _check(self, user: UserHistory, rows: Rows, most: int) -> None:
+        if not 1 <= len(rows) <= most:
+            raise InvalidArgument("item_rows", f"{len(rows)} of them; 1 to {most} wanted")
+        self._check_rows("item_rows", rows, self.n_items + self.n_live)
+        self._check_user(user)
+
+    def _check_finite(self, rows: Rows, scores: Scores) -> None:
+        if not np.isfinite(scores).all():
+            worst = int(rows[np.argmin(np.isfinite(scores))])
+            raise NotFinite(f"release {self.release_id}: score of item row {worst} is not finite")
 
     def _check_rows(self, field: str, rows: NDArray[np.integer], end: int) -> None:
         if len(rows) and not (rows.min() >= 0 and rows.max() < end):

@@ -1,9 +1,12 @@
 """The ranking servicer: decodes, scores, encodes."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.events import EventKind
 from models.history import UserHistory
@@ -16,6 +19,8 @@ from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2, ranking_pb2_grpc
 
 _KINDS = frozenset(int(kind) for kind in EventKind)
+
+T = TypeVar("T")
 
 
 class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
@@ -31,15 +36,9 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
     async def Rank(
         self, request: ranking_pb2.RankRequest, context: object
     ) -> ranking_pb2.RankResponse:
-        release = await self._releases.get(request.release_id)
         rows = np.array(request.item_rows, dtype=np.int64)
-        if self._live is not None:
-            release = await self._live.extended(release, rows)
-        # In a thread, so that the calls that wait are counted: Ray Serve scales and sheds by them.
-        loop = asyncio.get_running_loop()
-        scored = await loop.run_in_executor(
-            self._executor, release.score, _user(request.user), rows
-        )
+        release = await self._release(request.release_id, rows)
+        scored = await self._in_thread(release.score, _user(request.user), rows)
         parts = scored.parts.items() if request.explain else ()
         return ranking_pb2.RankResponse(
             release_id=release.release_id,
@@ -48,6 +47,20 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
             parts=[
                 ranking_pb2.ScorePart(name=name, scores=scores.tolist()) for name, scores in parts
             ],
+        )
+
+    async def Attribute(
+        self, request: ranking_pb2.AttributeRequest, context: object
+    ) -> ranking_pb2.AttributeResponse:
+        rows = np.array(request.item_rows, dtype=np.int64)
+        release = await self._release(request.release_id, rows)
+        found = await self._in_thread(release.attribute, _user(request.user), rows)
+        named = found.causes >= 0
+        return ranking_pb2.AttributeResponse(
+            release_id=release.release_id,
+            cause_counts=named.sum(axis=1).tolist(),
+            cause_rows=found.causes[named].tolist(),
+            drops=found.drops[named].tolist(),
         )
 
     async def PrepareRelease(
@@ -62,6 +75,22 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
         if self._live is not None:
             await self._live.up_to_date(release)
         return release
+
+    async def _release(self, release_id: str, rows: NDArray[np.int64]) -> LoadedRelease:
+        """The release, with live items if rows are of some."""
+        release = await self._releases.get(release_id)
+        return release if self._live is None else await self._live.extended(release, rows)
+
+    async def _in_thread(
+        self,
+        work: Callable[[UserHistory, NDArray[np.int64]], T],
+        user: UserHistory,
+        rows: NDArray[np.int64],
+    ) -> T:
+        """In a thread, so that the calls that wait are counted: Ray Serve scales and sheds by
+        them."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, work, user, rows)
 
 
 def _user(message: model_pb2.UserInput) -> UserHistory:

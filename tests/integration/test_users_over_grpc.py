@@ -28,7 +28,7 @@ from tandem_client import AsyncClient, EventKind, TandemError, event, user
 from tests.contract.feature_fixtures import MakeRelease, MakeSettings
 
 SECONDS = 10.0
-UNUSED: Any = None
+UNUSED: Any = (None, None, None)
 
 
 @dataclass
@@ -56,7 +56,8 @@ async def public(settings: FeaturesSettings) -> AsyncIterator[Public]:
     forgotten: set[str] = set()
     server = aio.server(interceptors=standard_interceptors(64, SECONDS))
     recommender_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminServicer(switch, features, live, forgotten.update, UNUSED, UNUSED, SECONDS), server
+        AdminServicer(switch, features, live, forgotten.update, UNUSED, UNUSED, UNUSED, SECONDS),
+        server,
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from services.ranking.app import GRPC_SERVICERS, build
 from services.ranking.environment import ray_environment
 from services.ranking.settings import RankingSettings
+from tandem.ranking.v1 import ranking_pb2
 
 # Ray 2.60 announces variables that it does not read yet.
 pytestmark = pytest.mark.filterwarnings("ignore:The `metrics_interval_s` field:DeprecationWarning")
@@ -67,3 +68,10 @@ def test_two_systems_share_no_file_port_or_token(arguments: dict[str, str]) -> N
     own = {name for name in one if any(word in name for word in ("PORT", "PATH", "FILE", "TOKEN"))}
     shared = {name for name in own if one[name] == other[name]}
     assert shared == {"RAY_SERVE_HAPROXY_BINARY_PATH"}
+
+
+def test_ray_serve_finds_every_rpc_by_its_name() -> None:
+    from services.ranking.deployment import RankingDeployment
+
+    rpcs = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].methods_by_name
+    assert [name for name in rpcs if not hasattr(RankingDeployment, name)] == []

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from models.evidence import Evidence, Known, Rows, Scores
 from models.final_score import DEFAULT_WEIGHTS, TOWERS, FinalScorer
+from models.history import Surroundings
 from models.scorer import TowerScorer
+from models.tastes import Tastes
 from tests.unit.training.logs import catalogue, sequences
 from training.blend import catalogue_scores, fit_weights, gather
 from training.config import TowerConfig, TrainingConfig
@@ -28,6 +30,10 @@ class Planted:
 
     def score(self, known: Known, rows: Rows) -> Scores:
         scores: Scores = self.values[known.taste[0], rows]
+        return scores
+
+    def scores(self, tastes: Tastes, around: Surroundings, rows: Rows) -> Scores:
+        scores: Scores = self.values[tastes.rows[:, 0]][:, rows]
         return scores
 
 

@@ -72,6 +72,9 @@ def interactions(
                 "year": np.zeros(n_items, np.int16),
                 "adult": False,
                 "available": True,
+                "creators": pd.Series([()] * n_items, dtype=object),
+                "available_from": 0.0,
+                "available_until": np.inf,
             }
         )
     return assemble(frame, items, empty_users())

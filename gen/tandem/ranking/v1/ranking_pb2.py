@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tandem.model.v1 import model_pb2 as tandem_dot_model_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftandem/ranking/v1/ranking.proto\x12\x11tandem.ranking.v1\x1a\x1btandem/model/v1/model.proto\"o\n\x0bRankRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\x11\n\titem_rows\x18\x03 \x03(\r\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\")\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"t\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x13\n\x0bpredictions\x18\x03 \x03(\x02\x12+\n\x05parts\x18\x04 \x03(\x0b\x32\x1c.tandem.ranking.v1.ScorePart\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\xc0\x01\n\x0eRankingService\x12G\n\x04Rank\x12\x1e.tandem.ranking.v1.RankRequest\x1a\x1f.tandem.ranking.v1.RankResponse\x12\x65\n\x0ePrepareRelease\x12(.tandem.ranking.v1.PrepareReleaseRequest\x1a).tandem.ranking.v1.PrepareReleaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftandem/ranking/v1/ranking.proto\x12\x11tandem.ranking.v1\x1a\x1btandem/model/v1/model.proto\"o\n\x0bRankRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\x11\n\titem_rows\x18\x03 \x03(\r\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\")\n\tScorePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\"t\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x13\n\x0bpredictions\x18\x03 \x03(\x02\x12+\n\x05parts\x18\x04 \x03(\x0b\x32\x1c.tandem.ranking.v1.ScorePart\"c\n\x10\x41ttributeRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\x11\n\titem_rows\x18\x03 \x03(\r\"`\n\x11\x41ttributeResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61use_counts\x18\x02 \x03(\r\x12\x12\n\ncause_rows\x18\x03 \x03(\r\x12\r\n\x05\x64rops\x18\x04 \x03(\x02\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\x98\x02\n\x0eRankingService\x12G\n\x04Rank\x12\x1e.tandem.ranking.v1.RankRequest\x1a\x1f.tandem.ranking.v1.RankResponse\x12V\n\tAttribute\x12#.tandem.ranking.v1.AttributeRequest\x1a$.tandem.ranking.v1.AttributeResponse\x12\x65\n\x0ePrepareRelease\x12(.tandem.ranking.v1.PrepareReleaseRequest\x1a).tandem.ranking.v1.PrepareReleaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOREPART']._serialized_end=237
   _globals['_RANKRESPONSE']._serialized_start=239
   _globals['_RANKRESPONSE']._serialized_end=355
-  _globals['_PREPARERELEASEREQUEST']._serialized_start=357
-  _globals['_PREPARERELEASEREQUEST']._serialized_end=400
-  _globals['_PREPARERELEASERESPONSE']._serialized_start=402
-  _globals['_PREPARERELEASERESPONSE']._serialized_end=441
-  _globals['_RANKINGSERVICE']._serialized_start=444
-  _globals['_RANKINGSERVICE']._serialized_end=636
+  _globals['_ATTRIBUTEREQUEST']._serialized_start=357
+  _globals['_ATTRIBUTEREQUEST']._serialized_end=456
+  _globals['_ATTRIBUTERESPONSE']._serialized_start=458
+  _globals['_ATTRIBUTERESPONSE']._serialized_end=554
+  _globals['_PREPARERELEASEREQUEST']._serialized_start=556
+  _globals['_PREPARERELEASEREQUEST']._serialized_end=599
+  _globals['_PREPARERELEASERESPONSE']._serialized_start=601
+  _globals['_PREPARERELEASERESPONSE']._serialized_end=640
+  _globals['_RANKINGSERVICE']._serialized_start=643
+  _globals['_RANKINGSERVICE']._serialized_end=923
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,28 @@ class RankResponse(_message.Message):
     parts: _containers.RepeatedCompositeFieldContainer[ScorePart]
     def __init__(self, release_id: _Optional[str] = ..., scores: _Optional[_Iterable[float]] = ..., predictions: _Optional[_Iterable[float]] = ..., parts: _Optional[_Iterable[_Union[ScorePart, _Mapping]]] = ...) -> None: ...
 
+class AttributeRequest(_message.Message):
+    __slots__ = ("release_id", "user", "item_rows")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ROWS_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    user: _model_pb2.UserInput
+    item_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, release_id: _Optional[str] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., item_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class AttributeResponse(_message.Message):
+    __slots__ = ("release_id", "cause_counts", "cause_rows", "drops")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    DROPS_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    cause_counts: _containers.RepeatedScalarFieldContainer[int]
+    cause_rows: _containers.RepeatedScalarFieldContainer[int]
+    drops: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, release_id: _Optional[str] = ..., cause_counts: _Optional[_Iterable[int]] = ..., cause_rows: _Optional[_Iterable[int]] = ..., drops: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class PrepareReleaseRequest(_message.Message):
     __slots__ = ("release_id",)
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]

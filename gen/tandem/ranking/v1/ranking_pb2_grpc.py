@@ -40,6 +40,11 @@ class RankingServiceStub:
                 request_serializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankRequest.SerializeToString,
                 response_deserializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankResponse.FromString,
                 _registered_method=True)
+        self.Attribute = channel.unary_unary(
+                '/tandem.ranking.v1.RankingService/Attribute',
+                request_serializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeRequest.SerializeToString,
+                response_deserializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeResponse.FromString,
+                _registered_method=True)
         self.PrepareRelease = channel.unary_unary(
                 '/tandem.ranking.v1.RankingService/PrepareRelease',
                 request_serializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.PrepareReleaseRequest.SerializeToString,
@@ -53,6 +58,13 @@ class RankingServiceServicer:
 
     def Rank(self, request, context):
         """Scores candidates for one user: one pass of the user tower, one matrix product.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Attribute(self, request, context):
+        """Says which items of the user's history brought items: without which of them the scores fall most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +84,11 @@ def add_RankingServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankRequest.FromString,
                     response_serializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankResponse.SerializeToString,
+            ),
+            'Attribute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Attribute,
+                    request_deserializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeRequest.FromString,
+                    response_serializer=tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeResponse.SerializeToString,
             ),
             'PrepareRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.PrepareRelease,
@@ -107,6 +124,33 @@ class RankingService:
             '/tandem.ranking.v1.RankingService/Rank',
             tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankRequest.SerializeToString,
             tandem_dot_ranking_dot_v1_dot_ranking__pb2.RankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attribute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.ranking.v1.RankingService/Attribute',
+            tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeRequest.SerializeToString,
+            tandem_dot_ranking_dot_v1_dot_ranking__pb2.AttributeResponse.FromString,
             options,
             channel_credentials,
             insecure,

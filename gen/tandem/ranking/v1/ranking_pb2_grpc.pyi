@@ -35,6 +35,8 @@ class RankingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RankingServiceAsyncStub: ...
     Rank: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.RankRequest, _ranking_pb2.RankResponse]
     """Scores candidates for one user: one pass of the user tower, one matrix product."""
+    Attribute: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.AttributeRequest, _ranking_pb2.AttributeResponse]
+    """Says which items of the user's history brought items: without which of them the scores fall most."""
     PrepareRelease: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.PrepareReleaseRequest, _ranking_pb2.PrepareReleaseResponse]
     """Loads a release into the replica that answers. Idempotent; other replicas load it on first use."""
 
@@ -45,6 +47,8 @@ class RankingServiceAsyncStub(RankingServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Rank: _aio.UnaryUnaryMultiCallable[_ranking_pb2.RankRequest, _ranking_pb2.RankResponse]  # type: ignore[assignment]
     """Scores candidates for one user: one pass of the user tower, one matrix product."""
+    Attribute: _aio.UnaryUnaryMultiCallable[_ranking_pb2.AttributeRequest, _ranking_pb2.AttributeResponse]  # type: ignore[assignment]
+    """Says which items of the user's history brought items: without which of them the scores fall most."""
     PrepareRelease: _aio.UnaryUnaryMultiCallable[_ranking_pb2.PrepareReleaseRequest, _ranking_pb2.PrepareReleaseResponse]  # type: ignore[assignment]
     """Loads a release into the replica that answers. Idempotent; other replicas load it on first use."""
 
@@ -58,6 +62,14 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ranking_pb2.RankResponse, _abc.Awaitable[_ranking_pb2.RankResponse]]:
         """Scores candidates for one user: one pass of the user tower, one matrix product."""
+
+    @_abc_1.abstractmethod
+    def Attribute(
+        self,
+        request: _ranking_pb2.AttributeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranking_pb2.AttributeResponse, _abc.Awaitable[_ranking_pb2.AttributeResponse]]:
+        """Says which items of the user's history brought items: without which of them the scores fall most."""
 
     @_abc_1.abstractmethod
     def PrepareRelease(
