@@ -3,21 +3,22 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from services.orchestrator.candidates import Candidates, Query, Rows
+from services.orchestrator.candidates import Candidates, Query
+from services.orchestrator.seen import not_among
 
 
 class AlreadySeenFilter:
     """Drops items the user had any event on, ever."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
-        return _not_among(candidates.rows, query.seen_rows)
+        return not_among(candidates.rows, query.seen_rows)
 
 
 class ExcludedIdsFilter:
     """Drops items the caller named in `exclude_item_ids`."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
-        return _not_among(candidates.rows, query.excluded_rows)
+        return not_among(candidates.rows, query.excluded_rows)
 
 
 class UnavailableFilter:
@@ -26,12 +27,3 @@ class UnavailableFilter:
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
         available: NDArray[np.bool_] = candidates.columns["available"]
         return available
-
-
-def _not_among(rows: Rows, dropped: Rows) -> NDArray[np.bool_]:
-    """Mask of rows that are not in a sorted array."""
-    if not len(dropped):
-        return np.ones(len(rows), np.bool_)
-    at = np.minimum(np.searchsorted(dropped, rows), len(dropped) - 1)
-    absent: NDArray[np.bool_] = dropped[at] != rows
-    return absent
