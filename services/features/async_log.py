@@ -15,7 +15,7 @@ from models.friends import FriendsEvents
 from services.common.errors import Unavailable
 from services.features.event_log import AppendResult, EventLog, History
 from services.features.events import Event
-from services.features.seen import SeenItems
+from services.features.seen import ALL_SEEN, Seen, SeenHistory, SeenItems, SeenWanted
 from services.features.user_table import Standing
 
 _EVENTS_A_COMMIT = 2_000
@@ -47,6 +47,7 @@ class AsyncEventLog:
         self._waiting: list[tuple[Sequence[Event], asyncio.Future[AppendResult]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._seen = SeenItems(seen_cache_items)
+        self._reading_seen: dict[tuple[str, int], asyncio.Task[SeenHistory]] = {}
 
     async def append(self, events: Sequence[Event]) -> AppendResult:
         """Stores the events that are new; they are durable when this returns."""
@@ -94,13 +95,21 @@ class AsyncEventLog:
         """The latest events of several users, in the order asked for."""
         return await self.read(lambda: [self._log.history(user, limit) for user in user_ids])
 
-    async def seen(self, user_id: str, version: int) -> set[str]:
-        """Every item the user ever had an event on, up to `version` at least. Read only."""
-        cached = self._seen.get(user_id, version)
-        if cached is None:
-            cached = set(await self.read(partial(self._log.seen, user_id)))
-            self._seen.put(user_id, version, cached)
-        return cached
+    async def seen(self, user_id: str, version: int, wanted: SeenWanted = ALL_SEEN) -> Seen:
+        """The items that the user ever had an event on, up to `version` at least.
+
+        Args:
+            user_id: whose events.
+            version: of these events.
+            wanted: of which kinds, and after which version.
+        """
+        if 0 < wanted.since == version:
+            return Seen(is_increment=True)
+        history = self._seen.get(user_id, version)
+        if history is None:
+            # Goes on when the caller gives up: one who asks again for a long history will find it.
+            history = await asyncio.shield(self._read_seen(user_id, version))
+        return history.answer(wanted)
 
     def forget(self, user_id: str) -> None:
         """Drops what is cached of a user."""
@@ -112,6 +121,19 @@ class AsyncEventLog:
             await self._committing
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
+
+    def _read_seen(self, user_id: str, version: int) -> "asyncio.Task[SeenHistory]":
+        """The one task that reads a user's history up to a version, and caches it."""
+        key = user_id, version
+        if key not in self._reading_seen:
+            reading = self._reading_seen[key] = asyncio.create_task(self._cache_seen(*key))
+            reading.add_done_callback(lambda _: self._reading_seen.pop(key))
+        return self._reading_seen[key]
+
+    async def _cache_seen(self, user_id: str, version: int) -> SeenHistory:
+        history = SeenHistory(version, await self.read(partial(self._log.seen, user_id)))
+        self._seen.put(user_id, history)
+        return history
 
     async def _commit(self) -> None:
         while self._waiting:
@@ -137,12 +159,12 @@ class AsyncEventLog:
         return group
 
     def _note_seen(self, events: Sequence[Event], result: AppendResult) -> None:
-        items: defaultdict[str, set[str]] = defaultdict(set)
+        kinds: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for event in events:
             if event.event_id in result.stored:
-                items[event.user_id].add(event.item_id)
+                kinds[event.user_id][event.item_id] |= 1 << event.kind
         for user_id, version in result.versions.items():
-            self._seen.grow(user_id, version, items[user_id])
+            self._seen.grow(user_id, version, kinds[user_id])
 
 
 def _share(

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from models.trending import Trend
+from services.common.errors import InvalidArgument
 from services.common.live_items import LiveItem
 from services.common.timestamps import unix_seconds
-from services.features.events import Event, FieldError
+from services.features.events import Event, FieldError, check_kind
 from services.features.recorder import Recorded
 from services.features.release_rows import ItemMetadata
+from services.features.seen import ANY_KIND, SeenWanted, kinds_mask
 from services.features.trends import Trends
 from services.features.user_table import User
 from services.features.users import UserFeatures
@@ -50,6 +52,18 @@ def encode_trend(trend: Trend[str]) -> features_pb2.WeightedItems | None:
     return features_pb2.WeightedItems(item_ids=trend.items, weights=trend.shares)
 
 
+def decode_seen_wanted(request: features_pb2.GetUserFeaturesRequest) -> SeenWanted:
+    """What a request wants of the seen items.
+
+    Raises:
+        InvalidArgument: a kind is none.
+    """
+    for place, kind in enumerate(request.seen_kinds):
+        if fault := check_kind(f"seen_kinds[{place}]", kind):
+            raise InvalidArgument(fault.field, fault.reason)
+    return SeenWanted(kinds_mask(request.seen_kinds) or ANY_KIND, request.seen_since_version)
+
+
 def encode_user(
     user: UserFeatures, trends: Trends[features_pb2.WeightedItems | None]
 ) -> features_pb2.GetUserFeaturesResponse:
@@ -63,7 +77,8 @@ def encode_user(
             region=session.region,
             version=session.version,
         ),
-        seen_item_ids=user.seen,
+        seen_item_ids=user.seen.item_ids,
+        seen_is_increment=user.seen.is_increment,
         factors=user.profile.factors,
         region=user.profile.region,
         friends=user.profile.friends,

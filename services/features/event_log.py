@@ -210,11 +210,15 @@ class EventLog:
         """The latest events by (timestamp, order of arrival), oldest first."""
         return self.history(user_id, limit, as_of).events
 
-    def seen(self, user_id: str) -> list[str]:
-        """Every item the user ever had an event on, without order."""
-        query = select(_events.c.item_id).where(_events.c.user_id == user_id).distinct()
+    def seen(self, user_id: str) -> dict[str, int]:
+        """Every item the user ever had an event on, and a mask of these events' kinds."""
+        columns = _events.c.item_id, _events.c.kind
+        query = select(*columns).where(_events.c.user_id == user_id).distinct()
+        kinds: dict[str, int] = {}
         with self._engine.connect() as db:
-            return list(db.execute(query).scalars())
+            for item_id, kind in db.execute(query):
+                kinds[item_id] = kinds.get(item_id, 0) | 1 << kind
+        return kinds
 
     def count(self) -> int:
         """Events in the log."""

@@ -63,7 +63,7 @@ def validate_event(event: Event, now: float) -> FieldError | None:
         check_id("event_id", event.event_id)
         or check_id("user_id", event.user_id)
         or check_id("item_id", event.item_id)
-        or _check_kind(event.kind)
+        or check_kind("kind", event.kind)
         or _check_value(event.kind, event.value)
         or _check_timestamp(event.timestamp, now)
         or check_text("region", event.region, MAX_REGION_LENGTH)
@@ -78,6 +78,13 @@ def check_id(field: str, value: str) -> FieldError | None:
     return check_text(field, value, MAX_ID_LENGTH)
 
 
+def check_kind(field: str, kind: int) -> FieldError | None:
+    """Why a number is not one of `EventKind`, if it is not."""
+    if kind == 0:
+        return FieldError(field, "must be set")
+    return None if kind in _KINDS else FieldError(field, f"{kind} is not a kind of event")
+
+
 def check_text(field: str, value: str, longest: int) -> FieldError | None:
     """Why a text is not at most `longest` printable characters, if it is not."""
     if len(value) > longest:
@@ -85,12 +92,6 @@ def check_text(field: str, value: str, longest: int) -> FieldError | None:
     if not value.isprintable():
         return FieldError(field, "has a character that cannot be printed")
     return None
-
-
-def _check_kind(kind: int) -> FieldError | None:
-    if kind == 0:
-        return FieldError("kind", "must be set")
-    return None if kind in _KINDS else FieldError("kind", f"{kind} is not a kind of event")
 
 
 def _check_value(kind: int, value: float) -> FieldError | None:

@@ -8,6 +8,7 @@ from services.common.interceptors import Context
 from services.features.codec import (
     decode_event,
     decode_item,
+    decode_seen_wanted,
     decode_user,
     encode_erased,
     encode_item,
@@ -60,7 +61,8 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         if not (math.isfinite(request.as_of) and request.as_of >= 0):
             raise InvalidArgument("as_of", "must be a finite number, not below 0")
         as_of = request.as_of or None
-        user = await self._users.read(request.user_id, request.release_id, as_of)
+        seen = decode_seen_wanted(request)
+        user = await self._users.read(request.user_id, request.release_id, as_of, seen)
         region = request.region or user.session.region or user.profile.region
         return encode_user(user, await self._trend.top(request.trend_half_life_days, region, as_of))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.friends import friends_items
@@ -14,6 +14,7 @@ from services.features.metrics import REPAIRED_SESSIONS
 from services.features.publisher import SessionPublisher
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
+from services.features.seen import ALL_SEEN, Seen, SeenWanted
 from services.features.sessions import Session
 from services.features.store import FeatureStore
 from services.features.user_table import Standing
@@ -28,13 +29,13 @@ class UserFeatures:
 
     Attributes:
         session: the latest events.
-        seen: every item the user ever had an event on.
+        seen: the items that the user ever had an event on, of the session's version.
         profile: region and friends as upserted, else as the release knows them; its factors.
         friends_items: what friends lately liked.
     """
 
     session: Session
-    seen: Set[str]
+    seen: Seen
     profile: UserProfile
     friends_items: WeightedItems = NOTHING
 
@@ -58,13 +59,20 @@ class UserReader:
         self._publisher = publisher
         self._releases = releases
 
-    async def read(self, user_id: str, release_id: str, as_of: float | None = None) -> UserFeatures:
+    async def read(
+        self,
+        user_id: str,
+        release_id: str,
+        as_of: float | None = None,
+        seen: SeenWanted = ALL_SEEN,
+    ) -> UserFeatures:
         """What is known of a user; an unknown user is an answer with empty parts.
 
         Args:
             user_id: who.
             release_id: whose profile is wanted; empty for none.
-            as_of: leave out events later than this, in Unix seconds.
+            as_of: leave events later than this out of the session, in Unix seconds.
+            seen: what is wanted of the seen items, which know no bound.
 
         Raises:
             FailedPrecondition: the release does not exist.
@@ -75,20 +83,25 @@ class UserReader:
             self._log.standing(user_id), self._stored(user_id, release_id)
         )
         profile = _current(profile, standing)
-        own = self._own_events(user_id, standing.version, session, as_of)
+        own = self._own_events(user_id, standing.version, session, as_of, seen)
         if profile.friends:
-            (session, seen), friends = await asyncio.gather(
+            (session, found), friends = await asyncio.gather(
                 own, self._friends_items(profile.friends, as_of)
             )
         else:
-            (session, seen), friends = await own, NOTHING
-        return UserFeatures(session, seen, profile, friends)
+            (session, found), friends = await own, NOTHING
+        return UserFeatures(session, found, profile, friends)
 
     async def _own_events(
-        self, user_id: str, version: int, session: Session, as_of: float | None
-    ) -> tuple[Session, Set[str]]:
+        self,
+        user_id: str,
+        version: int,
+        session: Session,
+        as_of: float | None,
+        wanted: SeenWanted,
+    ) -> tuple[Session, Seen]:
         if version == 0:
-            return Session(), frozenset()
+            return Session(), Seen()
         if session.version != version:
             REPAIRED_SESSIONS.inc()
             session = Session.of(await self._log.history(user_id, SESSION_LENGTH))
@@ -96,7 +109,10 @@ class UserReader:
         if as_of is not None and any(time > as_of for time in session.timestamps):
             bounded = Session.of(await self._log.history(user_id, SESSION_LENGTH, as_of))
             session = replace(bounded, version=session.version)
-        return session, await self._log.seen(user_id, version)
+        if session.version == 0:  # erased meanwhile
+            return Session(), Seen()
+        # Of the session's version, which may be later: it tells the caller what the set is of.
+        return session, await self._log.seen(user_id, session.version, wanted)
 
     async def _friends_items(self, friends: Sequence[str], as_of: float | None) -> WeightedItems:
         return WeightedItems(*friends_items(await self._log.friends_events(friends, as_of)))

@@ -1,6 +1,6 @@
 """The other services, as the orchestrator sees them: arrays in, arrays out, domain errors only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,8 @@ class UserFeatures:
     Attributes:
         item_ids, kinds, timestamps, values: recent events, oldest first; times in Unix seconds.
         region: region of the latest event that had one, else the home region.
-        seen_item_ids: all items of the user's whole history.
+        seen_item_ids: items of the user's whole history, of the kinds of events asked for.
+        seen_is_increment: whether these are only what was added after the version that was named.
         factors: (k,) float32, or empty.
         version: version of the user's events that the session was made from; 0 without events.
         friends_items: what friends lately liked.
@@ -63,6 +64,7 @@ class UserFeatures:
     friends_items: WeightedItems = NO_ITEMS
     trend: WeightedItems = NO_ITEMS
     trend_here: WeightedItems = NO_ITEMS
+    seen_is_increment: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,18 @@ class FeaturesClient:
         *,
         region: str = "",
         trend_half_life_days: float = 0.0,
+        seen_kinds: Collection[int] = (),
+        seen_since_version: int = 0,
     ) -> UserFeatures:
         """A user's features; events later than `as_of` (Unix seconds, 0 for no bound) left out.
 
         Args:
             region: of the request; empty means the user's last known one.
             trend_half_life_days: of the trend wanted; 0 for no trend.
+            seen_kinds: kinds of events that make an item a seen one, as numbers of `EventKind`;
+                empty for any.
+            seen_since_version: version whose seen items, by the same kinds, are known already; 0
+                for none.
         """
         request = features_pb2.GetUserFeaturesRequest(
             user_id=user_id,
@@ -134,6 +142,8 @@ class FeaturesClient:
             as_of=as_of,
             region=region,
             trend_half_life_days=trend_half_life_days,
+            seen_kinds=seen_kinds,
+            seen_since_version=seen_since_version,
         )
         answer = await _call(self._stub.GetUserFeatures, request, timeout)
         session = answer.session
@@ -149,6 +159,7 @@ class FeaturesClient:
             friends_items=_weighted(answer.friends_items),
             trend=_weighted(answer.trend),
             trend_here=_weighted(answer.trend_here),
+            seen_is_increment=answer.seen_is_increment,
         )
 
     async def upsert_users(
@@ -199,12 +210,12 @@ class RetrievalClient:
     async def retrieve(
         self, release_id: str, user: UserHistory, count: int, exclude: Rows, timeout: float
     ) -> Retrieved:
-        """Up to `count` candidates, none of them among the `exclude` rows."""
+        """Up to `count` candidates, none of them among the sorted `exclude` rows."""
         request = retrieval_pb2.RetrieveRequest(
             release_id=release_id,
             user=encode_user(user),
             count=count,
-            exclude_rows=exclude.tolist(),
+            exclude=exclude.astype("<u4").tobytes(),
         )
         answer = await _call(self._stub.Retrieve, request, timeout)
         rows = np.array(answer.item_rows, dtype=np.int32)

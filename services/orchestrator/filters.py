@@ -8,21 +8,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.orchestrator.candidates import Candidates, Query, Rows
+from services.orchestrator.candidates import Candidates, Query
+from services.orchestrator.seen import not_among
 
 
 class AlreadySeenFilter:
     """Drops items the user had an event on, ever, of the kinds that `seen` names."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
-        return _not_among(candidates.rows, query.seen_rows)
+        return not_among(candidates.rows, query.seen_rows)
 
 
 class ExcludedIdsFilter:
     """Drops items the caller named in `exclude_item_ids`."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
-        return _not_among(candidates.rows, query.excluded_rows)
+        return not_among(candidates.rows, query.excluded_rows)
 
 
 class UnavailableFilter:
@@ -91,18 +92,9 @@ class FrequencyFilter:
         worn = query.shown.rows[query.shown.weights >= cap.times]
         taken = query.seen_rows if query.user is None else query.user.rows
         worn = np.setdiff1d(worn, np.union1d(taken, query.seen_rows))
-        return _not_among(candidates.rows, worn)
+        return not_among(candidates.rows, worn)
 
 
 def _not_items(query: Query, candidates: Candidates, ids: Sequence[str]) -> NDArray[np.bool_]:
     """Mask of rows whose ids are not among some."""
-    return _not_among(candidates.rows, np.unique(query.catalogue.items.rows(list(ids))))
-
-
-def _not_among(rows: Rows, dropped: Rows) -> NDArray[np.bool_]:
-    """Mask of rows that are not in a sorted array."""
-    if not len(dropped):
-        return np.ones(len(rows), np.bool_)
-    at = np.minimum(np.searchsorted(dropped, rows), len(dropped) - 1)
-    absent: NDArray[np.bool_] = dropped[at] != rows
-    return absent
+    return not_among(candidates.rows, np.unique(query.catalogue.items.rows(list(ids))))

@@ -1,33 +1,40 @@
 """Hydrators: what is known of the user, and of the candidates."""
 
-from collections import OrderedDict
 from collections.abc import Set
 from dataclasses import replace
 
 import numpy as np
 
 from models.history import HISTORY_LENGTH, Surroundings, UserHistory, WeightedRows
-from services.common.erased import user_hash
 from services.orchestrator.candidates import KnownSession, Query
 from services.orchestrator.clients import FeaturesClient, UserFeatures, WeightedItems
+from services.orchestrator.known_users import KnownUsers
 from services.orchestrator.pipeline import Level
+from services.orchestrator.rules import event_kinds
+from services.orchestrator.seen import SeenItems, union
 
 
 class UserHydrator:
     """Reads the user's live session and profile: one call.
 
     When the features service is down, the last features it gave for the user stand in, so that
-    items the user is known to have seen stay out.
+    items the user is known to have seen stay out. When it is there, it sends only what the user saw
+    since then, if it can.
+
+    Args:
+        features: the service.
+        remember: users whose last known features are kept.
     """
 
     level_when_lost = Level.NO_SESSION
 
     def __init__(self, features: FeaturesClient, remember: int) -> None:
         self._features = features
-        self._remember = remember
-        self._last_known: OrderedDict[str, UserFeatures] = OrderedDict()
+        self._last_known = KnownUsers(remember)
 
     async def hydrate(self, query: Query) -> Query:
+        # Taken now: while the service answers, other requests may change what is remembered.
+        before = self._seen_before(query)
         known = await self._features.user_features(
             query.user_id,
             query.release.release_id,
@@ -35,28 +42,35 @@ class UserHydrator:
             query.budget.share(0.4, at_most=1.0),
             region=query.region,
             trend_half_life_days=query.release.manifest.config.get("trend_half_life_days", 0.0),
+            seen_kinds=before.kinds,
+            seen_since_version=before.version,
         )
-        self._last_known[query.user_id] = known
-        self._last_known.move_to_end(query.user_id)
-        if len(self._last_known) > self._remember:
-            self._last_known.popitem(last=False)
-        return with_user(query, known)
+        if known.seen_is_increment:
+            seen = before.plus(known.seen_item_ids, query.catalogue, known.version)
+        else:
+            seen = SeenItems.of(known.seen_item_ids, query.catalogue, known.version, before.kinds)
+        self._last_known.put(query.user_id, known, seen)
+        return with_user(query, known, seen)
 
     def forget(self, hashes: Set[str]) -> None:
         """Drops what is remembered of users, by the hashes of their ids: they were erased."""
-        for user_id in [user for user in self._last_known if user_hash(user) in hashes]:
-            del self._last_known[user_id]
+        self._last_known.forget(hashes)
 
     def without(self, query: Query) -> Query:
-        known = self._last_known.get(query.user_id, UserFeatures())
-        return with_user(query, replace(known, version=0))
+        features = self._last_known.get(query.user_id).features
+        return with_user(query, replace(features, version=0), self._seen_before(query))
+
+    def _seen_before(self, query: Query) -> SeenItems:
+        """What is remembered of the seen items, by the kinds that count for the request."""
+        seen, kinds = self._last_known.get(query.user_id).seen, event_kinds(query.rules.seen)
+        return seen if seen.kinds == kinds else SeenItems(kinds=kinds)
 
 
-def with_user(query: Query, known: UserFeatures) -> Query:
+def with_user(query: Query, known: UserFeatures, seen: SeenItems) -> Query:
     """The query with model input and seen rows, from stored features and the request's own events.
 
     Events on items that the release was trained without, and events after `as_of`, are left out;
-    seen is everything.
+    seen is everything, of the kinds of events that count.
     """
     items, row_of = query.catalogue.items, query.release.items.row_of
     newest = query.as_of or float("inf")
@@ -75,8 +89,13 @@ def with_user(query: Query, known: UserFeatures) -> Query:
     if own:
         events = sorted(events + own, key=lambda event: event[0])
     events = events[-HISTORY_LENGTH:]
-    seen = items.rows(list(known.seen_item_ids))
-    own_rows = items.rows([event.item_id for event in query.recent_events])
+    own_seen = items.rows(
+        [
+            event.item_id
+            for event in query.recent_events
+            if not seen.kinds or event.kind in seen.kinds
+        ]
+    )
     user = UserHistory(
         rows=np.array([row for _, row, _, _ in events], dtype=np.int32),
         kinds=np.array([kind for _, _, kind, _ in events], dtype=np.int8),
@@ -98,7 +117,7 @@ def with_user(query: Query, known: UserFeatures) -> Query:
         session=KnownSession(
             known.version, len(known.timestamps), max(known.timestamps, default=None)
         ),
-        seen_rows=np.union1d(seen, own_rows).astype(np.int32),
+        seen_rows=union(seen.within(query.catalogue).rows, own_seen),
     )
 
 

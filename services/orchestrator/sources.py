@@ -8,6 +8,7 @@ from services.common.stored import StoredRecommendations
 from services.orchestrator.candidates import Candidates, Query
 from services.orchestrator.clients import RetrievalClient
 from services.orchestrator.pipeline import Found, Level
+from services.orchestrator.seen import union
 
 _MAIN_SOURCE = "tower_ann"
 
@@ -31,7 +32,7 @@ class RetrievalSource:
             query.release.release_id,
             query.user,
             self._count,
-            np.union1d(query.seen_rows, query.excluded_rows),
+            union(query.seen_rows, query.excluded_rows),
             query.budget.share(0.5, at_most=1.0),
         )
         # Retrieval may know of items that came after the moment this request is pinned to.

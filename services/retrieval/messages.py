@@ -22,6 +22,8 @@ from tandem.retrieval.v1 import retrieval_pb2 as pb
 MOST_CANDIDATES = 5_000
 MOST_NEIGHBOURS = 500
 
+_ROW = np.dtype("<u4")  # of `RetrieveRequest.exclude`
+
 _AROUND = ("friends", "trend", "trend_here")  # rows of items, live ones too, in a user's message
 
 
@@ -50,7 +52,7 @@ def decode_query(
     """
     new = new or NewItems()
     excluded = np.zeros(len(loaded) + len(new), dtype=np.bool_)
-    rows = _rows("exclude_rows", request.exclude_rows, len(loaded) + MOST_LIVE_ITEMS)
+    rows = _excluded(request, len(loaded) + MOST_LIVE_ITEMS)
     excluded[rows[rows < len(excluded)]] = True
     return Query(
         loaded=loaded,
@@ -64,9 +66,13 @@ def decode_query(
 
 
 def largest_row(request: pb.RetrieveRequest) -> int:
-    """The largest row that a request names outside the history; -1 without any."""
+    """The largest row that a request names outside the history; -1 without any.
+
+    Raises:
+        InvalidArgument: the excluded rows are malformed.
+    """
     around = (getattr(request.user, name).rows for name in _AROUND)
-    return max(chain(request.exclude_rows, *around), default=-1)
+    return max(chain(_exclude(request)[-1:].tolist(), *around), default=-1)
 
 
 def encode_retrieved(release_id: str, answer: Retrieved) -> pb.RetrieveResponse:
@@ -122,6 +128,27 @@ def _below(items: int, weighted: WeightedRows) -> WeightedRows:
     if known.all():
         return weighted
     return WeightedRows(weighted.rows[known], weighted.weights[known])
+
+
+def _exclude(request: pb.RetrieveRequest) -> NDArray[np.uint32]:
+    """The excluded rows as they were sent.
+
+    Raises:
+        InvalidArgument: the bytes are no whole numbers.
+    """
+    size = len(request.exclude)
+    if size % _ROW.itemsize:
+        raise InvalidArgument("exclude", f"{size} bytes are no whole number of rows")
+    return np.frombuffer(request.exclude, _ROW)
+
+
+def _excluded(request: pb.RetrieveRequest, items: int) -> NDArray[np.uint32]:
+    rows = _exclude(request)
+    if (rows[1:] <= rows[:-1]).any():
+        raise InvalidArgument("exclude", "the rows are not strictly increasing")
+    if len(rows) and rows[-1] >= items:
+        raise InvalidArgument("exclude", f"row {rows[-1]} is not within 0 to {items - 1}")
+    return rows
 
 
 def _rows(field: str, rows: Sequence[int], items: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.retrieval.query import Query, SourceTables
-from services.retrieval.vectors import Found, Space, VectorIndex
+from services.retrieval.vectors import MOST_HITS, Found, Space, VectorIndex
 
 Table = Callable[[SourceTables], tuple[NDArray[np.int32], NDArray[np.float32]]]
 
@@ -146,8 +146,8 @@ class PopularSource:
     async def fetch(self, query: Query) -> Found:
         # All that are wanted are among the first count + excluded ones.
         rows = np.asarray(query.loaded.release.popular_rows[: query.count + query.excluded_count])
-        places = np.arange(len(rows)) / len(query.loaded)
-        return query.allowed(Found(rows, (1.0 - places).astype(np.float32)))
+        places = np.flatnonzero(~query.excluded[rows])[: query.count]
+        return Found(rows[places], (1.0 - places / len(query.loaded)).astype(np.float32))
 
 
 class NewItemsSource:
@@ -177,8 +177,14 @@ async def _nearest(
     index: VectorIndex, space: Space, vector: NDArray[np.float32], query: Query
 ) -> Found:
     # Excluded items are fetched and masked: an expression naming thousands of rows is far slower.
-    wanted = query.count + query.excluded_count
-    found = await index.search(
-        query.loaded.release_id, space, vector, wanted, timeout=query.seconds
-    )
-    return query.allowed(found)
+    # Of many, few are near: as many as that are fetched only when those before were not enough.
+    most = min(query.count + query.excluded_count, MOST_HITS)
+    wanted = min(2 * query.count, most)
+    while True:
+        found = await index.search(
+            query.loaded.release_id, space, vector, wanted, timeout=query.seconds
+        )
+        allowed = query.allowed(found)
+        if len(allowed) == query.count or len(found) < wanted or wanted == most:
+            return allowed
+        wanted = min(4 * wanted, most)

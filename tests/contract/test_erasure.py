@@ -25,6 +25,7 @@ from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import RowCounts, UserProfile
+from services.features.seen import Seen
 from services.features.sessions import Session
 from services.features.user_table import User, UserTable, erase_user
 from services.features.users import UserReader
@@ -151,7 +152,7 @@ async def test_an_erased_user_is_unknown_to_readers_and_to_the_online_store(
     await fill(replica, engine, "u")
     await replica.eraser.erase("u")
     found = await replica.reader.read("u", "r")
-    assert (found.session, found.seen, found.profile) == (Session(), set(), UserProfile("u"))
+    assert (found.session, found.seen, found.profile) == (Session(), Seen(), UserProfile("u"))
     assert await replica.store.read_user("u", "r") == (Session(), UserProfile("u"))
 
 
@@ -172,7 +173,7 @@ async def test_what_is_upserted_and_recorded_later_is_a_new_users(
     await replica.recorder.record([event("back")])
     UserTable(engine).upsert([User("u", "no", ())])
     found = await replica.reader.read("u", "r")
-    assert (list(found.session.item_ids), found.seen) == (["item-back"], {"item-back"})
+    assert list(found.session.item_ids) == list(found.seen.item_ids) == ["item-back"]
     assert found.profile == UserProfile("u", "no", ())
 
 
@@ -191,7 +192,7 @@ async def test_versions_grow_over_erasures_so_that_no_old_session_is_believed(
     assert versions == sorted(set(versions))
     await replica.recorder.record([event("new")])
     found = await replica.reader.read("u", "")
-    assert (found.session.item_ids, found.seen) == (["item-new"], {"item-new"})
+    assert (found.session.item_ids, set(found.seen.item_ids)) == (["item-new"], {"item-new"})
 
 
 async def test_what_another_replica_remembers_as_seen_does_not_come_back(
@@ -199,11 +200,11 @@ async def test_what_another_replica_remembers_as_seen_does_not_come_back(
 ) -> None:
     other = Replica.over(engine, replica.store)
     await other.recorder.record([event("old")])
-    assert (await other.reader.read("u", "")).seen == {"item-old"}
+    assert set((await other.reader.read("u", "")).seen.item_ids) == {"item-old"}
     await replica.eraser.erase("u")
-    assert (await other.reader.read("u", "")).seen == set()
+    assert set((await other.reader.read("u", "")).seen.item_ids) == set()
     await other.recorder.record([event("new")])  # would grow a set of the version before
-    assert (await other.reader.read("u", "")).seen == {"item-new"}
+    assert set((await other.reader.read("u", "")).seen.item_ids) == {"item-new"}
     await other.close()
 
 
@@ -216,7 +217,7 @@ async def test_after_a_kill_between_database_and_store_nothing_shows_and_asking_
         await replica.eraser.erase("u")
     assert (await replica.store.read_user("u", "r"))[0].version == 1
     found = await replica.reader.read("u", "r")
-    assert (found.session, found.seen, found.profile) == (Session(), set(), UserProfile("u"))
+    assert (found.session, found.seen, found.profile) == (Session(), Seen(), UserProfile("u"))
     assert StoredRecommendations(engine).read("r", "u") is None
     replica.outside.down = False
     await replica.eraser.erase("u")

@@ -193,6 +193,32 @@ async def test_a_bounded_read_leaves_later_events_out(channel: aio.Channel) -> N
     assert len(user.seen_item_ids) == 5
 
 
+async def test_seen_items_are_of_the_kinds_wanted_and_after_the_version_known(
+    channel: aio.Channel,
+) -> None:
+    async def seen(*kinds: int, since: int = 0) -> tuple[bool, list[str]]:
+        request = features_pb2.GetUserFeaturesRequest(
+            user_id="u", seen_kinds=kinds, seen_since_version=since
+        )
+        answer = await Stub(channel).GetUserFeatures(request, timeout=SECONDS)
+        return answer.seen_is_increment, sorted(answer.seen_item_ids)
+
+    view, like = recommender_pb2.EVENT_KIND_VIEW, recommender_pb2.EVENT_KIND_LIKE
+    await Stub(channel).RecordEvents(events(event("e1"), event("e2")), timeout=SECONDS)
+    assert await seen() == (False, ["item-e1", "item-e2"])
+    viewed = event("e3")
+    viewed.kind = view
+    await Stub(channel).RecordEvents(events(viewed), timeout=SECONDS)
+    assert await seen(view) == (False, ["item-e3"])
+    assert await seen(view, since=1) == await seen(since=1) == (True, ["item-e3"])
+    assert await seen(like, since=1) == await seen(like, since=2) == (True, [])
+    assert await seen(like, since=9) == (False, ["item-e1", "item-e2"])
+    for kind in (0, 12):
+        code, details = await refusal(seen(view, kind))
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert details.startswith("seen_kinds[1]: ")
+
+
 async def test_a_prepared_release_serves_users_and_items(
     channel: aio.Channel, make_release: MakeRelease
 ) -> None:

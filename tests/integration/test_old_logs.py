@@ -16,6 +16,7 @@ from services.orchestrator.candidates import Query
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import UserFeatures
 from services.orchestrator.hydrators import with_user
+from services.orchestrator.seen import SeenItems
 from training.config import TowerConfig, TrainingConfig
 from training.data import InteractionData
 from training.pipeline import train
@@ -67,7 +68,9 @@ class Served:
             catalogue=Catalogue.of(self.release),
             budget=Budget.of(5),
         )
-        query = with_user(query, self._features(user_id))
+        known = self._features(user_id)
+        seen = SeenItems.of(known.seen_item_ids, query.catalogue)
+        query = with_user(query, known, seen)
         assert query.user is not None
         scores = self.scorer.score(query.user, np.arange(len(self.release.items), dtype=np.int32))
         scores[query.seen_rows] = -np.inf

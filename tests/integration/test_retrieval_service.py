@@ -87,6 +87,10 @@ def user(*rows: int) -> model_pb2.UserInput:
     )
 
 
+def packed(*rows: int) -> bytes:
+    return np.array(rows, "<u4").tobytes()
+
+
 def request(release: Release, **fields: object) -> pb.RetrieveRequest:
     defaults = {"release_id": release.release_id, "user": user(3, 9), "count": 100}
     return pb.RetrieveRequest(**{**defaults, **fields})  # type: ignore[arg-type]
@@ -102,7 +106,7 @@ async def test_candidates_come_merged_and_attributed(
 ) -> None:
     assert await prepare(stub, release) == ITEMS
     excluded = list(range(3, 150))
-    answer = await stub.Retrieve(request(release, exclude_rows=excluded), timeout=DEADLINE)
+    answer = await stub.Retrieve(request(release, exclude=packed(*excluded)), timeout=DEADLINE)
     assert answer.release_id == release.release_id
     assert len(answer.item_rows) == len(set(answer.item_rows)) == len(answer.scores) == 100
     assert not set(answer.item_rows) & set(excluded)
@@ -186,11 +190,14 @@ async def test_the_active_release_is_searchable_when_the_service_says_it_serves(
         ({"count": 5_001}, grpc.StatusCode.INVALID_ARGUMENT, "count"),
         ({"sources": ["x"]}, grpc.StatusCode.INVALID_ARGUMENT, "sources"),
         (
-            {"exclude_rows": [ITEMS + MOST_LIVE_ITEMS]},
+            {"exclude": packed(1, ITEMS + MOST_LIVE_ITEMS)},
             grpc.StatusCode.INVALID_ARGUMENT,
-            "exclude_rows",
+            "exclude",
         ),
-        ({"exclude_rows": [2**32 - 1]}, grpc.StatusCode.INVALID_ARGUMENT, "exclude_rows"),
+        ({"exclude": packed(2**32 - 1)}, grpc.StatusCode.INVALID_ARGUMENT, "exclude"),
+        ({"exclude": packed(3, 2, 4)}, grpc.StatusCode.INVALID_ARGUMENT, "exclude: the rows"),
+        ({"exclude": packed(2, 2)}, grpc.StatusCode.INVALID_ARGUMENT, "exclude: the rows"),
+        ({"exclude": packed(2)[:3]}, grpc.StatusCode.INVALID_ARGUMENT, "exclude: 3 bytes"),
         ({"user": user(ITEMS)}, grpc.StatusCode.INVALID_ARGUMENT, "user.history_rows"),
         (
             {"user": model_pb2.UserInput(history_rows=[1], history_kinds=[1])},
@@ -261,12 +268,12 @@ async def test_an_upserted_item_is_found_at_once_when_a_row_of_it_is_named(
         [LiveItem("new-a", genres=("Drama",)), LiveItem("item-5"), LiveItem("new-b")]
     )
     engine.dispose()
-    answer = await stub.Retrieve(request(release, exclude_rows=[ITEMS + 2]), timeout=DEADLINE)
+    answer = await stub.Retrieve(request(release, exclude=packed(ITEMS + 2)), timeout=DEADLINE)
     live = [row for row in answer.item_rows if row >= ITEMS]
     assert live == [ITEMS]  # item-5 keeps its row in the release, new-b is excluded
     (report,) = [each for each in answer.sources if each.name == "new_items"]
     assert [answer.item_rows[at] for at in report.positions] == [ITEMS]
-    unknown = request(release, exclude_rows=[ITEMS + 3, 1])
+    unknown = request(release, exclude=packed(1, ITEMS + 3))
     unknown.user.trend.rows.extend([ITEMS + 4, 2])
     unknown.user.trend.weights.extend([0.5, 0.25])
     answer = await stub.Retrieve(unknown, timeout=DEADLINE)

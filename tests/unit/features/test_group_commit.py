@@ -10,6 +10,7 @@ from services.common.database import open_database
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
 from services.features.events import Event
+from services.features.seen import SeenWanted
 
 
 @pytest.fixture
@@ -65,7 +66,10 @@ async def test_seen_items_follow_every_event_of_a_shared_transaction(
     event_log: AsyncEventLog,
 ) -> None:
     await event_log.append([event("first", item="i-first")])
-    assert await event_log.seen("u", version=1) == {"i-first"}
+    assert set((await event_log.seen("u", version=1)).item_ids) == {"i-first"}
     await asyncio.gather(*(event_log.append([event(f"e{n}", item=f"i{n}")]) for n in range(50)))
     version = await event_log.version("u")
-    assert await event_log.seen("u", version) == {"i-first", *(f"i{n}" for n in range(50))}
+    seen = await event_log.seen("u", version)
+    assert set(seen.item_ids) == {"i-first", *(f"i{n}" for n in range(50))}
+    added = await event_log.seen("u", version, SeenWanted(since=1))
+    assert added.is_increment and set(added.item_ids) == {f"i{n}" for n in range(50)}

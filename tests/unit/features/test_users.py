@@ -23,6 +23,7 @@ from services.features.recorder import EventRecorder
 from services.features.release_loader import ReleaseLoader
 from services.features.release_rows import UserProfile
 from services.features.repo.config import repo_config
+from services.features.seen import Seen
 from services.features.sessions import Session
 from services.features.store import FeastStore, FeatureStore
 from services.features.user_table import UserTable
@@ -107,7 +108,7 @@ async def test_a_stale_session_is_answered_fresh_and_repaired(system: System) ->
     system.log.append([event("e2")])  # as by a process that was killed before it pushed
     user = await system.reader.read("u", "")
     assert user.session == expected(system)
-    assert user.seen == {"item-e1", "item-e2"}
+    assert set(user.seen.item_ids) == {"item-e1", "item-e2"}
     await system.publisher.close()
     assert (await system.store.read_user("u", ""))[0] == expected(system)
 
@@ -125,12 +126,12 @@ async def test_an_import_is_visible_to_the_next_reader(system: System) -> None:
     system.log.import_frame(pd.DataFrame([{**row, "region": "de"}]))
     user = await system.reader.read("u", "")
     assert user.session.item_ids == ["old", "item-e1"]
-    assert user.seen == {"old", "item-e1"}
+    assert set(user.seen.item_ids) == {"old", "item-e1"}
 
 
 async def test_an_unknown_user_is_an_empty_answer(system: System) -> None:
     user = await system.reader.read("nobody", "")
-    assert (user.session, user.seen) == (Session(), frozenset())
+    assert (user.session, user.seen) == (Session(), Seen())
     assert user.profile == UserProfile("nobody")
 
 
@@ -212,4 +213,4 @@ async def test_without_an_online_store_events_are_taken_and_sessions_answered(
     assert recorded.accepted == 1
     user = await system_without_store.reader.read("u", "any-release")
     assert user.session.item_ids == ["item-e1"]
-    assert user.seen == {"item-e1"}
+    assert set(user.seen.item_ids) == {"item-e1"}

@@ -23,6 +23,7 @@ from services.orchestrator.clients import UserFeatures
 from services.orchestrator.hydrators import with_user
 from services.orchestrator.pipeline import Level
 from services.orchestrator.release_switch import ReleaseSwitch
+from services.orchestrator.seen import SeenItems
 from services.orchestrator.selectors import SlateComposer
 from tests.unit.orchestrator.conftest import N_ITEMS
 from tests.unit.orchestrator.test_pipeline import ListSource, ids, mmr_rules, pipeline
@@ -108,8 +109,8 @@ def test_histories_hold_the_releases_rows_only_and_seen_rows_all(
 ) -> None:
     asked = query(catalogue=Catalogue.of(release).with_live(LIVE))
     names = ("i1", "new-0", "i2")
-    known = UserFeatures(names, (3, 3, 3), (1.0, 2.0, 3.0), (0.0, 0.0, 0.0), "", names)
-    hydrated = with_user(asked, known)
+    known = UserFeatures(names, (3, 3, 3), (1.0, 2.0, 3.0), (0.0, 0.0, 0.0))
+    hydrated = with_user(asked, known, SeenItems.of(names, asked.catalogue))
     assert hydrated.user is not None and hydrated.user.rows.tolist() == [1, 2]
     assert hydrated.seen_rows.tolist() == [1, 2, N]
     assert hydrated.user.kinds.tolist() == [EventKind.CLICK] * 2

@@ -13,6 +13,7 @@ from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import Retrieved, UserFeatures
 from services.orchestrator.hydrators import with_user
 from services.orchestrator.pipeline import Level
+from services.orchestrator.seen import SeenItems
 from services.orchestrator.sources import RetrievalSource
 from tests.unit.orchestrator.conftest import N_ITEMS
 from tests.unit.orchestrator.test_pipeline import ids, pipeline
@@ -37,7 +38,7 @@ async def test_items_that_came_after_the_request_began_are_left_out(
 ) -> None:
     asked = query(count=2, catalogue=Catalogue.of(release).with_live((LiveItem("new", seq=0),)))
     source = RetrievalSource(cast(Any, FasterRetrieval()), 100)
-    found = (await source.fetch(with_user(asked, UserFeatures()))).candidates
+    found = (await source.fetch(with_user(asked, UserFeatures(), SeenItems()))).candidates
     assert found.rows.tolist() == [3, N_ITEMS]
     assert found.scores.tolist() == [3, 2]
     assert [found.sources_of(at) for at in range(2)] == [["ease"], ["ease", "new_items"]]
@@ -49,7 +50,7 @@ class Strangers:
     level_when_lost = Level.NO_SESSION
 
     async def hydrate(self, query: Query) -> Query:
-        return with_user(query, UserFeatures())
+        return with_user(query, UserFeatures(), SeenItems())
 
     def without(self, query: Query) -> Query:
         return query

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.events import EventKind
 from models.history import Surroundings, WeightedRows
@@ -22,7 +23,7 @@ from services.retrieval.sources import (
     TrendingSource,
     neighbour_table,
 )
-from services.retrieval.vectors import ExactIndex, exact_search
+from services.retrieval.vectors import ExactIndex, Found, Space, exact_search
 from tests.unit.retrieval.world import FACTORS, World
 
 
@@ -131,6 +132,38 @@ class TestItemToItem:
 async def test_popular_skips_excluded_items_and_still_fills_up(world: World) -> None:
     found = await PopularSource().fetch(world.query(count=3, exclude=[0, 2]))
     assert found.rows.tolist() == [1, 3, 4]
+
+
+class Counting(ExactIndex):
+    """Notes how many hits each search wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted: list[int] = []
+
+    async def search(
+        self,
+        release_id: str,
+        space: Space,
+        query: NDArray[np.float32],
+        count: int,
+        timeout: float,
+    ) -> Found:
+        self.wanted.append(count)
+        return await super().search(release_id, space, query, count, timeout)
+
+
+async def test_of_many_excluded_items_no_more_are_fetched_than_needed(world: World) -> None:
+    counting = Counting()
+    await counting.prepare(world.loaded.release_id, world.loaded.tables)
+    source = TowerAnnSource(counting)
+    order = (await source.fetch(world.query([3], count=50))).rows.tolist()
+    counting.wanted.clear()
+    far = await source.fetch(world.query([3], count=3, exclude=order[10:]))
+    assert (far.rows.tolist(), counting.wanted) == (order[:3], [6])
+    counting.wanted.clear()
+    near = await source.fetch(world.query([3], count=3, exclude=order[:40]))
+    assert (near.rows.tolist(), counting.wanted) == (order[40:43], [6, 24, 43])
 
 
 @pytest.mark.parametrize("position", [0, 1])

@@ -25,47 +25,47 @@ _sym_db = _symbol_database.Default()
 from tandem.recommender.v1 import recommender_pb2 as tandem_dot_recommender_dot_v1_dot_recommender__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tandem/features/v1/features.proto\x12\x12tandem.features.v1\x1a\'tandem/recommender/v1/recommender.proto\"z\n\x16GetUserFeaturesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12\r\n\x05\x61s_of\x18\x03 \x01(\x01\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x1c\n\x14trend_half_life_days\x18\x05 \x01(\x01\"o\n\x07Session\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\r\n\x05kinds\x18\x02 \x03(\r\x12\x12\n\ntimestamps\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x02\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x04\"2\n\rWeightedItems\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0f\n\x07weights\x18\x02 \x03(\x02\"\xb3\x02\n\x17GetUserFeaturesResponse\x12,\n\x07session\x18\x01 \x01(\x0b\x32\x1b.tandem.features.v1.Session\x12\x15\n\rseen_item_ids\x18\x02 \x03(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x03 \x03(\x02\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x0f\n\x07\x66riends\x18\x05 \x03(\t\x12\x38\n\rfriends_items\x18\x06 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\x12\x30\n\x05trend\x18\x07 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\x12\x35\n\ntrend_here\x18\x08 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\">\n\x16GetItemFeaturesRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"k\n\x0cItemFeatures\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06genres\x18\x03 \x03(\t\x12\x0c\n\x04year\x18\x04 \x01(\r\x12\r\n\x05\x61\x64ult\x18\x05 \x01(\x08\x12\x0e\n\x06vector\x18\x06 \x03(\x02\"J\n\x17GetItemFeaturesResponse\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .tandem.features.v1.ItemFeatures\"C\n\x13RecordEventsRequest\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.tandem.recommender.v1.Event\"o\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x12\n\nduplicates\x18\x02 \x01(\r\x12\x31\n\x06\x65rrors\x18\x03 \x03(\x0b\x32!.tandem.recommender.v1.EventError\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"6\n\x16PrepareReleaseResponse\x12\r\n\x05users\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\"@\n\x12UpsertItemsRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.tandem.recommender.v1.Item\"[\n\x13UpsertItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x32\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\".tandem.recommender.v1.UpsertError\"@\n\x12UpsertUsersRequest\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.tandem.recommender.v1.User\"[\n\x13UpsertUsersResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x32\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\".tandem.recommender.v1.UpsertError\"$\n\x11\x44\x65leteUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"J\n\x12\x44\x65leteUserResponse\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x14\n\x0cstored_lists\x18\x02 \x01(\x04\x12\x0e\n\x06slates\x18\x03 \x01(\x04\x32\xd1\x05\n\x0e\x46\x65\x61tureService\x12j\n\x0fGetUserFeatures\x12*.tandem.features.v1.GetUserFeaturesRequest\x1a+.tandem.features.v1.GetUserFeaturesResponse\x12j\n\x0fGetItemFeatures\x12*.tandem.features.v1.GetItemFeaturesRequest\x1a+.tandem.features.v1.GetItemFeaturesResponse\x12\x61\n\x0cRecordEvents\x12\'.tandem.features.v1.RecordEventsRequest\x1a(.tandem.features.v1.RecordEventsResponse\x12g\n\x0ePrepareRelease\x12).tandem.features.v1.PrepareReleaseRequest\x1a*.tandem.features.v1.PrepareReleaseResponse\x12^\n\x0bUpsertItems\x12&.tandem.features.v1.UpsertItemsRequest\x1a\'.tandem.features.v1.UpsertItemsResponse\x12^\n\x0bUpsertUsers\x12&.tandem.features.v1.UpsertUsersRequest\x1a\'.tandem.features.v1.UpsertUsersResponse\x12[\n\nDeleteUser\x12%.tandem.features.v1.DeleteUserRequest\x1a&.tandem.features.v1.DeleteUserResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tandem/features/v1/features.proto\x12\x12tandem.features.v1\x1a\'tandem/recommender/v1/recommender.proto\"\xaa\x01\n\x16GetUserFeaturesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\x12\r\n\x05\x61s_of\x18\x03 \x01(\x01\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x1c\n\x14trend_half_life_days\x18\x05 \x01(\x01\x12\x12\n\nseen_kinds\x18\x06 \x03(\r\x12\x1a\n\x12seen_since_version\x18\x07 \x01(\x04\"o\n\x07Session\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\r\n\x05kinds\x18\x02 \x03(\r\x12\x12\n\ntimestamps\x18\x03 \x03(\x01\x12\x0e\n\x06values\x18\x04 \x03(\x02\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\x04\"2\n\rWeightedItems\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0f\n\x07weights\x18\x02 \x03(\x02\"\xce\x02\n\x17GetUserFeaturesResponse\x12,\n\x07session\x18\x01 \x01(\x0b\x32\x1b.tandem.features.v1.Session\x12\x15\n\rseen_item_ids\x18\x02 \x03(\t\x12\x0f\n\x07\x66\x61\x63tors\x18\x03 \x03(\x02\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x0f\n\x07\x66riends\x18\x05 \x03(\t\x12\x38\n\rfriends_items\x18\x06 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\x12\x30\n\x05trend\x18\x07 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\x12\x35\n\ntrend_here\x18\x08 \x01(\x0b\x32!.tandem.features.v1.WeightedItems\x12\x19\n\x11seen_is_increment\x18\t \x01(\x08\">\n\x16GetItemFeaturesRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"k\n\x0cItemFeatures\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06genres\x18\x03 \x03(\t\x12\x0c\n\x04year\x18\x04 \x01(\r\x12\r\n\x05\x61\x64ult\x18\x05 \x01(\x08\x12\x0e\n\x06vector\x18\x06 \x03(\x02\"J\n\x17GetItemFeaturesResponse\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .tandem.features.v1.ItemFeatures\"C\n\x13RecordEventsRequest\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.tandem.recommender.v1.Event\"o\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x12\n\nduplicates\x18\x02 \x01(\r\x12\x31\n\x06\x65rrors\x18\x03 \x03(\x0b\x32!.tandem.recommender.v1.EventError\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"6\n\x16PrepareReleaseResponse\x12\r\n\x05users\x18\x01 \x01(\x04\x12\r\n\x05items\x18\x02 \x01(\x04\"@\n\x12UpsertItemsRequest\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.tandem.recommender.v1.Item\"[\n\x13UpsertItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x32\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\".tandem.recommender.v1.UpsertError\"@\n\x12UpsertUsersRequest\x12*\n\x05users\x18\x01 \x03(\x0b\x32\x1b.tandem.recommender.v1.User\"[\n\x13UpsertUsersResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12\x32\n\x06\x65rrors\x18\x02 \x03(\x0b\x32\".tandem.recommender.v1.UpsertError\"$\n\x11\x44\x65leteUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"J\n\x12\x44\x65leteUserResponse\x12\x0e\n\x06\x65vents\x18\x01 \x01(\x04\x12\x14\n\x0cstored_lists\x18\x02 \x01(\x04\x12\x0e\n\x06slates\x18\x03 \x01(\x04\x32\xd1\x05\n\x0e\x46\x65\x61tureService\x12j\n\x0fGetUserFeatures\x12*.tandem.features.v1.GetUserFeaturesRequest\x1a+.tandem.features.v1.GetUserFeaturesResponse\x12j\n\x0fGetItemFeatures\x12*.tandem.features.v1.GetItemFeaturesRequest\x1a+.tandem.features.v1.GetItemFeaturesResponse\x12\x61\n\x0cRecordEvents\x12\'.tandem.features.v1.RecordEventsRequest\x1a(.tandem.features.v1.RecordEventsResponse\x12g\n\x0ePrepareRelease\x12).tandem.features.v1.PrepareReleaseRequest\x1a*.tandem.features.v1.PrepareReleaseResponse\x12^\n\x0bUpsertItems\x12&.tandem.features.v1.UpsertItemsRequest\x1a\'.tandem.features.v1.UpsertItemsResponse\x12^\n\x0bUpsertUsers\x12&.tandem.features.v1.UpsertUsersRequest\x1a\'.tandem.features.v1.UpsertUsersResponse\x12[\n\nDeleteUser\x12%.tandem.features.v1.DeleteUserRequest\x1a&.tandem.features.v1.DeleteUserResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.features.v1.features_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETUSERFEATURESREQUEST']._serialized_start=98
-  _globals['_GETUSERFEATURESREQUEST']._serialized_end=220
-  _globals['_SESSION']._serialized_start=222
-  _globals['_SESSION']._serialized_end=333
-  _globals['_WEIGHTEDITEMS']._serialized_start=335
-  _globals['_WEIGHTEDITEMS']._serialized_end=385
-  _globals['_GETUSERFEATURESRESPONSE']._serialized_start=388
-  _globals['_GETUSERFEATURESRESPONSE']._serialized_end=695
-  _globals['_GETITEMFEATURESREQUEST']._serialized_start=697
-  _globals['_GETITEMFEATURESREQUEST']._serialized_end=759
-  _globals['_ITEMFEATURES']._serialized_start=761
-  _globals['_ITEMFEATURES']._serialized_end=868
-  _globals['_GETITEMFEATURESRESPONSE']._serialized_start=870
-  _globals['_GETITEMFEATURESRESPONSE']._serialized_end=944
-  _globals['_RECORDEVENTSREQUEST']._serialized_start=946
-  _globals['_RECORDEVENTSREQUEST']._serialized_end=1013
-  _globals['_RECORDEVENTSRESPONSE']._serialized_start=1015
-  _globals['_RECORDEVENTSRESPONSE']._serialized_end=1126
-  _globals['_PREPARERELEASEREQUEST']._serialized_start=1128
-  _globals['_PREPARERELEASEREQUEST']._serialized_end=1171
-  _globals['_PREPARERELEASERESPONSE']._serialized_start=1173
-  _globals['_PREPARERELEASERESPONSE']._serialized_end=1227
-  _globals['_UPSERTITEMSREQUEST']._serialized_start=1229
-  _globals['_UPSERTITEMSREQUEST']._serialized_end=1293
-  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1295
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1386
-  _globals['_UPSERTUSERSREQUEST']._serialized_start=1388
-  _globals['_UPSERTUSERSREQUEST']._serialized_end=1452
-  _globals['_UPSERTUSERSRESPONSE']._serialized_start=1454
-  _globals['_UPSERTUSERSRESPONSE']._serialized_end=1545
-  _globals['_DELETEUSERREQUEST']._serialized_start=1547
-  _globals['_DELETEUSERREQUEST']._serialized_end=1583
-  _globals['_DELETEUSERRESPONSE']._serialized_start=1585
-  _globals['_DELETEUSERRESPONSE']._serialized_end=1659
-  _globals['_FEATURESERVICE']._serialized_start=1662
-  _globals['_FEATURESERVICE']._serialized_end=2383
+  _globals['_GETUSERFEATURESREQUEST']._serialized_start=99
+  _globals['_GETUSERFEATURESREQUEST']._serialized_end=269
+  _globals['_SESSION']._serialized_start=271
+  _globals['_SESSION']._serialized_end=382
+  _globals['_WEIGHTEDITEMS']._serialized_start=384
+  _globals['_WEIGHTEDITEMS']._serialized_end=434
+  _globals['_GETUSERFEATURESRESPONSE']._serialized_start=437
+  _globals['_GETUSERFEATURESRESPONSE']._serialized_end=771
+  _globals['_GETITEMFEATURESREQUEST']._serialized_start=773
+  _globals['_GETITEMFEATURESREQUEST']._serialized_end=835
+  _globals['_ITEMFEATURES']._serialized_start=837
+  _globals['_ITEMFEATURES']._serialized_end=944
+  _globals['_GETITEMFEATURESRESPONSE']._serialized_start=946
+  _globals['_GETITEMFEATURESRESPONSE']._serialized_end=1020
+  _globals['_RECORDEVENTSREQUEST']._serialized_start=1022
+  _globals['_RECORDEVENTSREQUEST']._serialized_end=1089
+  _globals['_RECORDEVENTSRESPONSE']._serialized_start=1091
+  _globals['_RECORDEVENTSRESPONSE']._serialized_end=1202
+  _globals['_PREPARERELEASEREQUEST']._serialized_start=1204
+  _globals['_PREPARERELEASEREQUEST']._serialized_end=1247
+  _globals['_PREPARERELEASERESPONSE']._serialized_start=1249
+  _globals['_PREPARERELEASERESPONSE']._serialized_end=1303
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=1305
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=1369
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1371
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1462
+  _globals['_UPSERTUSERSREQUEST']._serialized_start=1464
+  _globals['_UPSERTUSERSREQUEST']._serialized_end=1528
+  _globals['_UPSERTUSERSRESPONSE']._serialized_start=1530
+  _globals['_UPSERTUSERSRESPONSE']._serialized_end=1621
+  _globals['_DELETEUSERREQUEST']._serialized_start=1623
+  _globals['_DELETEUSERREQUEST']._serialized_end=1659
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1661
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1735
+  _globals['_FEATURESERVICE']._serialized_start=1738
+  _globals['_FEATURESERVICE']._serialized_end=2459
 # @@protoc_insertion_point(module_scope)

@@ -8,18 +8,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetUserFeaturesRequest(_message.Message):
-    __slots__ = ("user_id", "release_id", "as_of", "region", "trend_half_life_days")
+    __slots__ = ("user_id", "release_id", "as_of", "region", "trend_half_life_days", "seen_kinds", "seen_since_version")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     TREND_HALF_LIFE_DAYS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_KINDS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_SINCE_VERSION_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     release_id: str
     as_of: float
     region: str
     trend_half_life_days: float
-    def __init__(self, user_id: _Optional[str] = ..., release_id: _Optional[str] = ..., as_of: _Optional[float] = ..., region: _Optional[str] = ..., trend_half_life_days: _Optional[float] = ...) -> None: ...
+    seen_kinds: _containers.RepeatedScalarFieldContainer[int]
+    seen_since_version: int
+    def __init__(self, user_id: _Optional[str] = ..., release_id: _Optional[str] = ..., as_of: _Optional[float] = ..., region: _Optional[str] = ..., trend_half_life_days: _Optional[float] = ..., seen_kinds: _Optional[_Iterable[int]] = ..., seen_since_version: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("item_ids", "kinds", "timestamps", "values", "region", "version")
@@ -46,7 +50,7 @@ class WeightedItems(_message.Message):
     def __init__(self, item_ids: _Optional[_Iterable[str]] = ..., weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GetUserFeaturesResponse(_message.Message):
-    __slots__ = ("session", "seen_item_ids", "factors", "region", "friends", "friends_items", "trend", "trend_here")
+    __slots__ = ("session", "seen_item_ids", "factors", "region", "friends", "friends_items", "trend", "trend_here", "seen_is_increment")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SEEN_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     FACTORS_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +59,7 @@ class GetUserFeaturesResponse(_message.Message):
     FRIENDS_ITEMS_FIELD_NUMBER: _ClassVar[int]
     TREND_FIELD_NUMBER: _ClassVar[int]
     TREND_HERE_FIELD_NUMBER: _ClassVar[int]
+    SEEN_IS_INCREMENT_FIELD_NUMBER: _ClassVar[int]
     session: Session
     seen_item_ids: _containers.RepeatedScalarFieldContainer[str]
     factors: _containers.RepeatedScalarFieldContainer[float]
@@ -63,7 +68,8 @@ class GetUserFeaturesResponse(_message.Message):
     friends_items: WeightedItems
     trend: WeightedItems
     trend_here: WeightedItems
-    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., seen_item_ids: _Optional[_Iterable[str]] = ..., factors: _Optional[_Iterable[float]] = ..., region: _Optional[str] = ..., friends: _Optional[_Iterable[str]] = ..., friends_items: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend_here: _Optional[_Union[WeightedItems, _Mapping]] = ...) -> None: ...
+    seen_is_increment: bool
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., seen_item_ids: _Optional[_Iterable[str]] = ..., factors: _Optional[_Iterable[float]] = ..., region: _Optional[str] = ..., friends: _Optional[_Iterable[str]] = ..., friends_items: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend: _Optional[_Union[WeightedItems, _Mapping]] = ..., trend_here: _Optional[_Union[WeightedItems, _Mapping]] = ..., seen_is_increment: _Optional[bool] = ...) -> None: ...
 
 class GetItemFeaturesRequest(_message.Message):
     __slots__ = ("release_id", "item_ids")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tandem.model.v1 import model_pb2 as tandem_dot_model_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tandem/retrieval/v1/retrieval.proto\x12\x13tandem.retrieval.v1\x1a\x1btandem/model/v1/model.proto\"\x85\x01\n\x0fRetrieveRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x14\n\x0c\x65xclude_rows\x18\x04 \x03(\r\x12\x0f\n\x07sources\x18\x05 \x03(\t\"^\n\x0cSourceReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x0e\n\x06millis\x18\x04 \x01(\x01\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"}\n\x10RetrieveResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\titem_rows\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.tandem.retrieval.v1.SourceReport\"j\n\x13SimilarItemsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0f\n\x07missing\x18\x05 \x01(\t\"Z\n\x14SimilarItemsResponse\x12\x11\n\titem_rows\x18\x01 \x03(\r\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0f\n\x07missing\x18\x04 \x01(\t\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\xbb\x02\n\x10RetrievalService\x12W\n\x08Retrieve\x12$.tandem.retrieval.v1.RetrieveRequest\x1a%.tandem.retrieval.v1.RetrieveResponse\x12\x63\n\x0cSimilarItems\x12(.tandem.retrieval.v1.SimilarItemsRequest\x1a).tandem.retrieval.v1.SimilarItemsResponse\x12i\n\x0ePrepareRelease\x12*.tandem.retrieval.v1.PrepareReleaseRequest\x1a+.tandem.retrieval.v1.PrepareReleaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tandem/retrieval/v1/retrieval.proto\x12\x13tandem.retrieval.v1\x1a\x1btandem/model/v1/model.proto\"\x94\x01\n\x0fRetrieveRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x1a.tandem.model.v1.UserInput\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0f\n\x07sources\x18\x05 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x06 \x01(\x0cJ\x04\x08\x04\x10\x05R\x0c\x65xclude_rows\"^\n\x0cSourceReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpositions\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x0e\n\x06millis\x18\x04 \x01(\x01\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"}\n\x10RetrieveResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\titem_rows\x18\x02 \x03(\r\x12\x0e\n\x06scores\x18\x03 \x03(\x02\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.tandem.retrieval.v1.SourceReport\"j\n\x13SimilarItemsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0f\n\x07missing\x18\x05 \x01(\t\"Z\n\x14SimilarItemsResponse\x12\x11\n\titem_rows\x18\x01 \x03(\r\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0f\n\x07missing\x18\x04 \x01(\t\"+\n\x15PrepareReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"\'\n\x16PrepareReleaseResponse\x12\r\n\x05items\x18\x01 \x01(\x04\x32\xbb\x02\n\x10RetrievalService\x12W\n\x08Retrieve\x12$.tandem.retrieval.v1.RetrieveRequest\x1a%.tandem.retrieval.v1.RetrieveResponse\x12\x63\n\x0cSimilarItems\x12(.tandem.retrieval.v1.SimilarItemsRequest\x1a).tandem.retrieval.v1.SimilarItemsResponse\x12i\n\x0ePrepareRelease\x12*.tandem.retrieval.v1.PrepareReleaseRequest\x1a+.tandem.retrieval.v1.PrepareReleaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.retrieval.v1.retriev
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RETRIEVEREQUEST']._serialized_start=90
-  _globals['_RETRIEVEREQUEST']._serialized_end=223
-  _globals['_SOURCEREPORT']._serialized_start=225
-  _globals['_SOURCEREPORT']._serialized_end=319
-  _globals['_RETRIEVERESPONSE']._serialized_start=321
-  _globals['_RETRIEVERESPONSE']._serialized_end=446
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=448
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=554
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=556
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=646
-  _globals['_PREPARERELEASEREQUEST']._serialized_start=648
-  _globals['_PREPARERELEASEREQUEST']._serialized_end=691
-  _globals['_PREPARERELEASERESPONSE']._serialized_start=693
-  _globals['_PREPARERELEASERESPONSE']._serialized_end=732
-  _globals['_RETRIEVALSERVICE']._serialized_start=735
-  _globals['_RETRIEVALSERVICE']._serialized_end=1050
+  _globals['_RETRIEVEREQUEST']._serialized_end=238
+  _globals['_SOURCEREPORT']._serialized_start=240
+  _globals['_SOURCEREPORT']._serialized_end=334
+  _globals['_RETRIEVERESPONSE']._serialized_start=336
+  _globals['_RETRIEVERESPONSE']._serialized_end=461
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=463
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=569
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=571
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=661
+  _globals['_PREPARERELEASEREQUEST']._serialized_start=663
+  _globals['_PREPARERELEASEREQUEST']._serialized_end=706
+  _globals['_PREPARERELEASERESPONSE']._serialized_start=708
+  _globals['_PREPARERELEASERESPONSE']._serialized_end=747
+  _globals['_RETRIEVALSERVICE']._serialized_start=750
+  _globals['_RETRIEVALSERVICE']._serialized_end=1065
 # @@protoc_insertion_point(module_scope)

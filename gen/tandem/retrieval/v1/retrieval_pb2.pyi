@@ -8,18 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RetrieveRequest(_message.Message):
-    __slots__ = ("release_id", "user", "count", "exclude_rows", "sources")
+    __slots__ = ("release_id", "user", "count", "sources", "exclude")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
-    EXCLUDE_ROWS_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     user: _model_pb2.UserInput
     count: int
-    exclude_rows: _containers.RepeatedScalarFieldContainer[int]
     sources: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, release_id: _Optional[str] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., count: _Optional[int] = ..., exclude_rows: _Optional[_Iterable[int]] = ..., sources: _Optional[_Iterable[str]] = ...) -> None: ...
+    exclude: bytes
+    def __init__(self, release_id: _Optional[str] = ..., user: _Optional[_Union[_model_pb2.UserInput, _Mapping]] = ..., count: _Optional[int] = ..., sources: _Optional[_Iterable[str]] = ..., exclude: _Optional[bytes] = ...) -> None: ...
 
 class SourceReport(_message.Message):
     __slots__ = ("name", "positions", "scores", "millis", "error")
