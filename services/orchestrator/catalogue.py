@@ -1,8 +1,9 @@
 """All items there are for a request: a release's, with what was upserted since laid over them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from services.common.live_items import LiveItem
 if TYPE_CHECKING:
     from models.new_items import NewItemVectors
 
+
+Rows = NDArray[np.int32]
 
 _PRIOR_COLUMN = -1
 """That of `models.scorer`, which needs torch. Items without events have the smallest prior."""
@@ -32,57 +35,81 @@ class _LaidOver(Items):
 
 @dataclass(frozen=True)
 class Members:
-    """Which items are in which groups.
+    """Which items are in which groups: flat, since most items are in few of many.
 
     Attributes:
-        names: of the g groups.
-        of: (n, g) bool.
+        columns: number of each group, by name.
+        starts, counts: (n,) int32 where each item's numbers begin in `flat`, and how many it has.
+        flat: (m,) int32 numbers of groups.
     """
 
-    names: tuple[str, ...]
-    of: NDArray[np.bool_]
+    columns: dict[str, int]
+    starts: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    flat: NDArray[np.int32]
 
     @classmethod
     def among(cls, groups: Sequence[tuple[str, ...]]) -> "Members":
         """Of n items, by the names of each one's groups."""
-        columns = {name: at for at, name in enumerate(sorted({g for each in groups for g in each}))}
-        members = np.zeros((len(groups), len(columns)), np.bool_)
-        at = [(row, columns[name]) for row, each in enumerate(groups) for name in each]
-        if at:
-            members[tuple(np.array(at).T)] = True
-        return cls(tuple(columns), members)
+        nothing = np.empty(0, np.int32)
+        names = sorted({name for each in groups for name in each})
+        empty = cls({name: at for at, name in enumerate(names)}, nothing, nothing, nothing)
+        return empty.with_more(range(len(groups)), groups)
 
-    @cached_property
-    def columns(self) -> dict[str, int]:
-        """Column by name."""
-        return {name: at for at, name in enumerate(self.names)}
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the groups, by number."""
+        return tuple(self.columns)
 
-    def any_of(self, names: Sequence[str], rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def of(self, rows: Rows) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+        """Each membership of some items: position of the item, and number of the group."""
+        counts = self.counts[rows]
+        owners = np.repeat(np.arange(len(rows)), counts)
+        ends = np.cumsum(counts)
+        within = np.arange(len(owners)) - np.repeat(ends - counts, counts)
+        return owners, self.flat[np.repeat(self.starts[rows], counts) + within]
+
+    def dense(self, rows: Rows) -> NDArray[np.bool_]:
+        """(r, g) of some items, column-major."""
+        owners, groups = self.of(rows)
+        members = np.zeros((len(self.columns), len(rows)), np.bool_)
+        members[groups, owners] = True
+        return members.T
+
+    def any_of(self, names: Collection[str], rows: Rows) -> NDArray[np.bool_]:
         """(r,) whether items are in any of some groups; names that no item has, have none."""
-        columns = [self.columns[name] for name in names if name in self.columns]
-        if not columns:
-            return np.zeros(len(rows), np.bool_)
-        within: NDArray[np.bool_] = np.count_nonzero(self.of[rows][:, columns], axis=1) > 0
+        within = np.zeros(len(rows), np.bool_)
+        wanted = [self.columns[name] for name in names if name in self.columns]
+        if wanted:
+            table = np.zeros(len(self.columns), np.bool_)
+            table[wanted] = True
+            owners, groups = self.of(rows)
+            within[owners[table[groups]]] = True
         return within
 
     def with_more(self, rows: Sequence[int], groups: Sequence[tuple[str, ...]]) -> "Members":
         """The same with groups of further rows, or other groups of known ones."""
-        names = self.names + tuple(
-            dict.fromkeys(g for each in groups for g in each if g not in self.columns)
-        )
-        columns = {name: at for at, name in enumerate(names)}
-        n, grown = len(self.of), max(rows, default=-1) + 1
-        members = np.zeros((max(n, grown), len(names)), np.bool_)
-        members[:n, : len(self.names)] = self.of
-        for row, each in zip(rows, groups, strict=True):
-            members[row] = False
-            members[row, [columns[name] for name in each]] = True
-        return Members(names, members)
+        names = dict.fromkeys(name for each in groups for name in each if name not in self.columns)
+        columns = {**self.columns, **dict(zip(names, count(len(self.columns)), strict=False))}
+        n = max(len(self.starts), max(rows, default=-1) + 1)
+        sizes = np.fromiter(map(len, groups), np.int32, len(groups))
+        starts, counts = (np.resize(part, n) for part in (self.starts, self.counts))
+        counts[len(self.counts) :] = 0
+        at = np.asarray(rows, np.int64)
+        starts[at] = len(self.flat) + np.cumsum(sizes) - sizes
+        counts[at] = sizes
+        more = np.array([columns[name] for each in groups for name in each], np.int32)
+        return Members(columns, starts, counts, np.concatenate([self.flat, more]))
 
 
 @lru_cache(maxsize=4)
 def _genres_of(release: Release) -> Members:
     return Members.among(release.items.genres)
+
+
+@lru_cache(maxsize=4)
+def _creators_of(release: Release) -> Members:
+    return Members.among(release.items.creators)
 
 
 @dataclass(frozen=True)
@@ -162,7 +189,7 @@ class Catalogue:
             self.tower,
             _unheard(self.release, live),
         )
-        _ = catalogue.genres  # now, not while a request waits
+        _ = catalogue.genres, catalogue.creators  # now, not while a request waits
         return catalogue
 
     def born(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -181,12 +208,16 @@ class Catalogue:
     @cached_property
     def genres(self) -> Members:
         """Genres of all items."""
-        known = _genres_of(self.release)
-        if not self.live:
-            return known
+        return self._with_live(_genres_of(self.release), [item.genres for item in self.live])
+
+    @cached_property
+    def creators(self) -> Members:
+        """Creators of all items."""
+        return self._with_live(_creators_of(self.release), [item.creators for item in self.live])
+
+    def _with_live(self, known: Members, groups: list[tuple[str, ...]]) -> Members:
         row_of = self.items.row_of
-        rows = [row_of[item.item_id] for item in self.live]
-        return known.with_more(rows, [item.genres for item in self.live])
+        return known.with_more([row_of[item.item_id] for item in self.live], groups)
 
     @cached_property
     def needs_tower(self) -> bool:

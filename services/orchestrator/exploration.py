@@ -67,8 +67,9 @@ class NewItemExplorer:
         eligible = np.flatnonzero((ages <= self._seconds) & ~in_slate)
         if not len(eligible) or not query.rules.caps:
             return eligible
-        groups = CandidateGroups.of(query, ranked.rows)
-        return eligible[groups.fit(np.flatnonzero(in_slate), eligible)]
+        groups = CandidateGroups.of(query, np.concatenate([shown, ranked.rows[eligible]]))
+        n = len(shown)
+        return eligible[groups.fit(np.arange(n), n + np.arange(len(eligible)))]
 
 
 def open_places(slate: Candidates) -> NDArray[np.intp]:

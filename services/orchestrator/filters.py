@@ -65,11 +65,8 @@ class BlockedCreatorsFilter:
     """Drops items that are by a blocked creator, alone or with others."""
 
     def keep(self, query: Query, candidates: Candidates) -> NDArray[np.bool_]:
-        blocked = {creator for each in query.blocks for creator in each.creators}
-        if not blocked:
-            return np.ones(len(candidates), np.bool_)
-        creators = query.catalogue.items.creators
-        return np.array([blocked.isdisjoint(creators[r]) for r in candidates.rows.tolist()], bool)
+        blocked = [creator for each in query.blocks for creator in each.creators]
+        return ~query.catalogue.creators.any_of(blocked, candidates.rows)
 
 
 class AdultFilter:
@@ -90,11 +87,14 @@ class FrequencyFilter:
         if cap is None:
             return np.ones(len(candidates), np.bool_)
         worn = query.shown.rows[query.shown.weights >= cap.times]
-        taken = query.seen_rows if query.user is None else query.user.rows
-        worn = np.setdiff1d(worn, np.union1d(taken, query.seen_rows))
-        return not_among(candidates.rows, worn)
+        keep = not_among(candidates.rows, worn)
+        if query.user is not None and not keep.all():
+            keep |= np.isin(candidates.rows, query.user.rows)
+        return keep
 
 
 def _not_items(query: Query, candidates: Candidates, ids: Sequence[str]) -> NDArray[np.bool_]:
     """Mask of rows whose ids are not among some."""
+    if not ids:
+        return np.ones(len(candidates), np.bool_)
     return not_among(candidates.rows, np.unique(query.catalogue.items.rows(list(ids))))

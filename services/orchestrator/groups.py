@@ -30,17 +30,20 @@ class CandidateGroups:
         """Of item rows, with what the query's rules say of them."""
         rules, genres = query.rules, query.catalogue.genres
         spreads = rules.diversity.spread
-        of_creators = EACH_CREATOR in rules.caps or any(s.of == EACH_CREATOR for s in spreads)
         asked = rules.caps or rules.diversity.calibration or spreads
-        members = genres.of[rows] if asked else np.empty((len(rows), 0), np.bool_)
+        members = genres.dense(rows) if asked else np.empty((len(rows), 0), np.bool_)
         n_genres = members.shape[1]
         caps = np.full(n_genres, rules.caps.get(EACH_GENRE, UNLIMITED), np.int64)
-        for name, most in rules.caps.items():
-            if name in genres.columns:
-                caps[genres.columns[name]] = most
-        if of_creators:
-            creators = _creators(query, rows)
-            members = np.hstack([members, creators])
+        if asked:
+            for name, most in rules.caps.items():
+                if name in genres.columns:
+                    caps[genres.columns[name]] = most
+        limits = [s.most for s in spreads if s.of == EACH_CREATOR]
+        if EACH_CREATOR in rules.caps:
+            limits.append(rules.caps[EACH_CREATOR])
+        if limits:
+            creators = _creators(query.catalogue.creators, rows, min(limits))
+            members = np.vstack([members.T, creators.T]).T
             most = rules.caps.get(EACH_CREATOR, UNLIMITED)
             caps = np.append(caps, np.full(creators.shape[1], most))
         columns = {EACH_GENRE: slice(0, n_genres), EACH_CREATOR: slice(n_genres, None)}
@@ -62,6 +65,13 @@ class CandidateGroups:
         return fits
 
 
-def _creators(query: Query, rows: Rows) -> NDArray[np.bool_]:
-    creators = query.catalogue.items.creators
-    return Members.among([creators[row] for row in rows.tolist()]).of
+def _creators(creators: Members, rows: Rows, limit: int) -> NDArray[np.bool_]:
+    """(r, c) of those creators that more items are by than a limit; others keep it anyway."""
+    owners, codes = creators.of(rows)
+    _, columns, times = np.unique(codes, return_inverse=True, return_counts=True)
+    many = times > limit
+    new = np.cumsum(many) - 1
+    kept = many[columns]
+    members = np.zeros((np.count_nonzero(many), len(rows)), np.bool_)
+    members[new[columns[kept]], owners[kept]] = True
+    return members.T

@@ -205,7 +205,7 @@ class ReleaseSwitch:
         # Read now what requests read, so that none of them pays for it.
         _ = release.items.row_of, release.popular_rows, release.item_vectors, release.user_rows
         catalogue = Catalogue.of(release)
-        _ = catalogue.genres
+        _ = catalogue.genres, catalogue.creators
         if self._live is None:
             return catalogue
         catalogue = catalogue.with_live(self._live.current())

@@ -56,8 +56,7 @@ def _matches(boost: Boost, query: Query, candidates: Candidates) -> NDArray[np.b
     if boost.items:
         matching &= np.isin(rows, query.catalogue.items.rows(list(boost.items)))
     if boost.creators:
-        creators, wanted = query.catalogue.items.creators, set(boost.creators)
-        matching &= [not wanted.isdisjoint(creators[row]) for row in rows.tolist()]
+        matching &= query.catalogue.creators.any_of(boost.creators, rows)
     if boost.sources:
         matching &= np.any([candidates.found_by(name) for name in boost.sources], axis=0)
     return matching

@@ -29,16 +29,16 @@ class SlateComposer:
             query.count,
             Composition(rules.method, rules.weight, rules.calibration),
             groups=groups.groups,
-            target=_genre_mix(query, groups.n_genres) if rules.calibration else None,
+            target=_genre_mix(query) if rules.calibration else None,
             fixed={each.place: each.position for each in placed},
         )
         return Selected(composed.positions, {CAPS: composed.dropped})
 
 
-def _genre_mix(query: Query, n_genres: int) -> NDArray[np.float32] | None:
+def _genre_mix(query: Query) -> NDArray[np.float32] | None:
     """The mix of what the user liked; None of a user who did nothing."""
     user = query.user
     if user is None or not len(user.rows):
         return None
     taste = user.rows[taste_mask(user.rows, user.kinds)]
-    return genre_mix(query.catalogue.genres.of[taste][:, :n_genres])
+    return genre_mix(query.catalogue.genres.dense(taste))

@@ -30,7 +30,7 @@ from services.orchestrator.filters import (
 )
 from services.orchestrator.hydrators import UserHydrator
 from services.orchestrator.impressions import ImpressionHydrator
-from services.orchestrator.pipeline import Pipeline
+from services.orchestrator.pipeline import Filter, Pipeline
 from services.orchestrator.promotions import PromotionSource, SlotPromoter
 from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -46,6 +46,21 @@ from services.orchestrator.sources import PopularSource, RetrievalSource, Stored
 from tandem.recommender.v1 import recommender_pb2_grpc
 
 _PREPARE_SECONDS = 120.0
+
+
+def standard_filters() -> list[Filter]:
+    """What every slate is filtered by, in order."""
+    return [
+        UnavailableFilter(),
+        WindowFilter(),
+        BlockedItemsFilter(),
+        BlockedGenresFilter(),
+        BlockedCreatorsFilter(),
+        AdultFilter(),
+        AlreadySeenFilter(),
+        ExcludedIdsFilter(),
+        FrequencyFilter(),
+    ]
 
 
 class OrchestratorService:
@@ -136,17 +151,7 @@ class OrchestratorService:
         return Parts(
             source=RetrievalSource(self._retrieval, settings.candidates),
             fallbacks=[StoredSource(self._stored), PopularSource()],
-            filters=[
-                UnavailableFilter(),
-                WindowFilter(),
-                BlockedItemsFilter(),
-                BlockedGenresFilter(),
-                BlockedCreatorsFilter(),
-                AdultFilter(),
-                AlreadySeenFilter(),
-                ExcludedIdsFilter(),
-                FrequencyFilter(),
-            ],
+            filters=standard_filters(),
             scorers=[RankingScorer(self._ranking), BoostScorer()],
             scorers_of_rules=[BoostScorer()],
             selector=SlateComposer(),

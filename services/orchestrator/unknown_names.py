@@ -1,6 +1,6 @@
 """Names in rules that nothing has: most are typing errors, and block or promote nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.groups import EACH_CREATOR, EACH_GENRE
@@ -11,16 +11,17 @@ _MOST_NAMED = 50
 
 def unknown_names(rules: Rules, catalogue: Catalogue) -> list[str]:
     """Where rules name a genre, item or creator that nothing has: one text each, at most 50."""
-    genres, row_of = catalogue.genres.columns, catalogue.items.row_of
-    creators: set[str] | None = None
-    found = list[str]()
-    for where, kind, names in _named(rules):
-        known: object = {"genre": genres, "item": row_of}.get(kind)
-        if known is None:
-            if creators is None:
-                creators = {creator for each in catalogue.items.creators for creator in each}
-            known = creators
-        found += [f"{where}: no {kind} {name!r}" for name in names if name not in known]  # type: ignore[operator]
+    known: dict[str, Container[str]] = {
+        "genre": catalogue.genres.columns,
+        "item": catalogue.items.row_of,
+        "creator": catalogue.creators.columns,
+    }
+    found = [
+        f"{where}: no {kind} {name!r}"
+        for where, kind, names in _named(rules)
+        for name in names
+        if name not in known[kind]
+    ]
     return found[:_MOST_NAMED]
 
 
@@ -31,8 +32,7 @@ def _named(rules: Rules) -> Iterator[tuple[str, str, Names]]:
     for where, each in named:
         yield f"{where}.genres", "genre", each.genres
         yield f"{where}.items", "item", each.items
-        if each.creators:
-            yield f"{where}.creators", "creator", each.creators
+        yield f"{where}.creators", "creator", each.creators
     for number, window in enumerate(rules.windows):
         yield f"windows.{number}.items", "item", window.items
     for number, promotion in enumerate(rules.promote):

@@ -19,23 +19,13 @@ from services.orchestrator import rules as r
 from services.orchestrator.candidates import PROMOTED, Query
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.encoding import encode_trace
-from services.orchestrator.filters import (
-    AdultFilter,
-    AlreadySeenFilter,
-    BlockedCreatorsFilter,
-    BlockedGenresFilter,
-    BlockedItemsFilter,
-    ExcludedIdsFilter,
-    FrequencyFilter,
-    UnavailableFilter,
-    WindowFilter,
-)
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.promotions import PromotionSource, SlotPromoter
 from services.orchestrator.rules import Promotion, Rules
 from services.orchestrator.rules_yaml import ActiveRules
 from services.orchestrator.scorers import BoostScorer
 from services.orchestrator.selectors import SlateComposer
+from services.orchestrator.server import standard_filters
 from services.orchestrator.sources import PopularSource
 from tests.unit.orchestrator.test_pipeline import ListSource, RowScorer, SeenHydrator
 
@@ -166,17 +156,7 @@ class Asked:
             query_hydrators=[SeenHydrator(self.seen, fails="features" in self.down)],
             sources=[ListSource(self.found, fails="retrieval" in self.down), PromotionSource()],
             fallbacks=[PopularSource()],
-            filters=[
-                UnavailableFilter(),
-                WindowFilter(),
-                BlockedItemsFilter(),
-                BlockedGenresFilter(),
-                BlockedCreatorsFilter(),
-                AdultFilter(),
-                AlreadySeenFilter(),
-                ExcludedIdsFilter(),
-                FrequencyFilter(),
-            ],
+            filters=standard_filters(),
             scorers=[RowScorer(fails="ranking" in self.down), BoostScorer()],
             selector=SlateComposer(),
             max_candidates=20,
