@@ -14,12 +14,11 @@ from tandem.model.v1 import model_pb2
 from tandem.ranking.v1 import ranking_pb2
 from tandem.recommender.v1 import recommender_pb2
 from tandem.retrieval.v1 import retrieval_pb2
+from tandem.slate.v1 import slate_pb2
 
 ROOT = Path(__file__).parents[2] / "protos"
-FILES = [
-    module.DESCRIPTOR
-    for module in (features_pb2, model_pb2, ranking_pb2, recommender_pb2, retrieval_pb2)
-]
+MODULES = (features_pb2, model_pb2, ranking_pb2, recommender_pb2, retrieval_pb2, slate_pb2)
+FILES = [module.DESCRIPTOR for module in MODULES]
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.package)
