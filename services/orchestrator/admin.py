@@ -131,6 +131,8 @@ class AdminServicer(recommender_pb2_grpc.AdminServiceServicer):
     async def ReplaySlate(
         self, request: pb.ReplaySlateRequest, context: Context
     ) -> pb.ReplaySlateResponse:
+        if request.release_id:
+            await self._switch.check_known(request.release_id)
         logged, slate = await self._replayer.replay(
             check_id("request_id", request.request_id),
             request.release_id,

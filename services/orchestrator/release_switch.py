@@ -103,6 +103,14 @@ class ReleaseSwitch:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
+    async def check_known(self, release_id: str) -> None:
+        """Refuses what is no release of this system, before its folder is looked for.
+
+        Raises:
+            NotFound: no such release.
+        """
+        await asyncio.to_thread(self._registry.get, release_id)
+
     async def activate(self, release_id: str) -> ReleaseRecord:
         """Prepares all services for a release, then switches to it.
 
