@@ -140,7 +140,7 @@ def _trained(data_path: Path) -> tuple[FinalScorer, EventSequences]:
             release_root=state.releases,
             activate_at_start=True,
         )
-        if release.items.ids != data.items["item_id"].tolist():
+        if release.items.ids.tolist() != data.items["item_id"].tolist():
             raise DataError("items", "the release holds others than the log")
         return release_scorer(release), event_sequences(data)
 
