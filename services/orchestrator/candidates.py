@@ -223,22 +223,22 @@ def merge(parts: Sequence[Candidates]) -> Candidates:
     if len(parts) == 1:
         return parts[0]
     names = tuple(dict.fromkeys(name for part in parts for name in part.source_names))
-    ranks = np.concatenate([_renumber(part, names) for part in parts])
     rows = np.concatenate([part.rows for part in parts])
-    unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
-    merged = np.zeros((len(unique), len(names)), np.int32)
-    np.maximum.at(merged, inverse, ranks)
-    order = np.argsort(first)
+    n = len(rows)
+    first_of = np.empty(rows.max() + 1, np.int64)
+    first_of[rows[::-1]] = np.arange(n)[::-1]  # of several writes the last stays: the first row
+    first = first_of[rows]
+    kept = np.flatnonzero(first == np.arange(n))
+    place = np.searchsorted(kept, first)  # of each row's item among the kept
+    ranks, start = np.zeros((len(kept), len(names)), np.int32), 0
+    for part in parts:
+        columns = [names.index(name) for name in part.source_names]
+        at = np.ix_(place[start : start + len(part)], columns)
+        ranks[at] = np.maximum(ranks[at], part.ranks)
+        start += len(part)
     scores = np.concatenate([part.scores for part in parts])
-    columns = {
-        name: np.concatenate([part.columns[name] for part in parts])[first[order]]
+    columns_of = {
+        name: np.concatenate([part.columns[name] for part in parts])[kept]
         for name in parts[0].columns
     }
-    return Candidates(unique[order], scores[first[order]], merged[order], names, columns)
-
-
-def _renumber(part: Candidates, names: tuple[str, ...]) -> NDArray[np.int32]:
-    ranks = np.zeros((len(part), len(names)), np.int32)
-    for old, name in enumerate(part.source_names):
-        ranks[:, names.index(name)] = part.ranks[:, old]
-    return ranks
+    return Candidates(rows[kept], scores[kept], ranks, names, columns_of)

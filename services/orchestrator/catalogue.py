@@ -1,6 +1,6 @@
 """All items there are for a request: a release's, with what was upserted since laid over them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import count
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 Rows = NDArray[np.int32]
+
+_MOST_MASKS = 64
 
 _PRIOR_COLUMN = -1
 """That of `models.scorer`, which needs torch. Items without events have the smallest prior."""
@@ -41,12 +43,14 @@ class Members:
         columns: number of each group, by name.
         starts, counts: (n,) int32 where each item's numbers begin in `flat`, and how many it has.
         flat: (m,) int32 numbers of groups.
+        masks: which items are in any of some groups, by names, as they were asked for.
     """
 
     columns: dict[str, int]
     starts: NDArray[np.int32]
     counts: NDArray[np.int32]
     flat: NDArray[np.int32]
+    masks: dict[frozenset[str], NDArray[np.bool_]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def among(cls, groups: Sequence[tuple[str, ...]]) -> "Members":
@@ -78,14 +82,24 @@ class Members:
 
     def any_of(self, names: Collection[str], rows: Rows) -> NDArray[np.bool_]:
         """(r,) whether items are in any of some groups; names that no item has, have none."""
-        within = np.zeros(len(rows), np.bool_)
-        wanted = [self.columns[name] for name in names if name in self.columns]
-        if wanted:
-            table = np.zeros(len(self.columns), np.bool_)
-            table[wanted] = True
-            owners, groups = self.of(rows)
-            within[owners[table[groups]]] = True
+        if not names:
+            return np.zeros(len(rows), np.bool_)
+        mask = self.masks.get(asked := frozenset(names))
+        if mask is None:
+            if len(self.masks) >= _MOST_MASKS:
+                self.masks.clear()
+            mask = self.masks[asked] = self._mask(asked)
+        within: NDArray[np.bool_] = mask[rows]
         return within
+
+    def _mask(self, names: Set[str]) -> NDArray[np.bool_]:
+        """(n,) of all items: rules ask the same of every request."""
+        table = np.zeros(len(self.columns), np.bool_)
+        table[[self.columns[name] for name in names if name in self.columns]] = True
+        owners, groups = self.of(np.arange(len(self.starts), dtype=np.int32))
+        mask = np.zeros(len(self.starts), np.bool_)
+        mask[owners[table[groups]]] = True
+        return mask
 
     def with_more(self, rows: Sequence[int], groups: Sequence[tuple[str, ...]]) -> "Members":
         """The same with groups of further rows, or other groups of known ones."""

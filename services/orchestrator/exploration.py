@@ -63,8 +63,8 @@ class NewItemExplorer:
     def _eligible(self, query: Query, ranked: Candidates, shown: Rows) -> NDArray[np.intp]:
         """(e,) positions among the ranked candidates, of what exceeds no cap beside the slate."""
         ages = query.time - query.catalogue.born(ranked.rows)
-        in_slate = np.isin(ranked.rows, shown)
-        eligible = np.flatnonzero((ages <= self._seconds) & ~in_slate)
+        young = np.flatnonzero(ages <= self._seconds)
+        eligible = young[~np.isin(ranked.rows[young], shown)]
         if not len(eligible) or not query.rules.caps:
             return eligible
         groups = CandidateGroups.of(query, np.concatenate([shown, ranked.rows[eligible]]))

@@ -88,8 +88,9 @@ class FrequencyFilter:
             return np.ones(len(candidates), np.bool_)
         worn = query.shown.rows[query.shown.weights >= cap.times]
         keep = not_among(candidates.rows, worn)
-        if query.user is not None and not keep.all():
-            keep |= np.isin(candidates.rows, query.user.rows)
+        if query.user is not None:
+            dropped = np.flatnonzero(~keep)
+            keep[dropped] = np.isin(candidates.rows[dropped], query.user.rows)
         return keep
 
 

@@ -68,10 +68,9 @@ class CandidateGroups:
 def _creators(creators: Members, rows: Rows, limit: int) -> NDArray[np.bool_]:
     """(r, c) of those creators that more items are by than a limit; others keep it anyway."""
     owners, codes = creators.of(rows)
-    _, columns, times = np.unique(codes, return_inverse=True, return_counts=True)
-    many = times > limit
-    new = np.cumsum(many) - 1
-    kept = many[columns]
+    many = np.bincount(codes, minlength=len(creators.columns)) > limit
+    column = np.cumsum(many) - 1
+    kept = many[codes]
     members = np.zeros((np.count_nonzero(many), len(rows)), np.bool_)
-    members[new[columns[kept]], owners[kept]] = True
+    members[column[codes[kept]], owners[kept]] = True
     return members.T
