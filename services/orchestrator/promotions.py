@@ -41,12 +41,11 @@ class SlotPromoter:
         self._budgets = budgets
 
     def place(self, query: Query, ranked: Candidates) -> Sequence[Placed]:
-        positions = {row: at for at, row in enumerate(ranked.rows.tolist())}
         row_of = query.catalogue.items.row_of
         taken, placed = set[int](), dict[int, Placed]()
         for promotion in applicable(query):
-            position = positions.get(row_of[promotion.item_id])
-            if position is None or position in placed:
+            held = np.flatnonzero(ranked.rows == row_of[promotion.item_id])
+            if not len(held) or (position := int(held[0])) in placed:
                 continue
             place = _free_place(promotion, position, min(query.count, len(ranked)), taken)
             if place is not None and self._budgets.take(promotion):

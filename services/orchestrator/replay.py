@@ -44,7 +44,6 @@ from services.orchestrator.slate_detail import Served, decode_served, translated
 MOST_TRIED = 10_000
 _TRIED = 1_000
 _NEVER = 3_600.0
-_YIELD_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -238,7 +237,7 @@ class SlateReplayer:
         await asyncio.shield(self._flush())
         rows = await asyncio.to_thread(self._slates.last, requests or _TRIED)
         changes, skipped = list[Change](), 0
-        for number, row in enumerate(rows):
+        for row in rows:
             try:
                 logged = await self._logged(row)
             except (FailedPrecondition, NotFound):
@@ -247,8 +246,7 @@ class SlateReplayer:
             before = await self._by_logged_scores(logged, logged.active, _AsPlaced(logged.served))
             after = await self._by_logged_scores(logged, active, SlotPromoter(Unlimited()))
             changes.append(_change(row, before, after))
-            if number % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # requests go first
+            await asyncio.sleep(0)  # requests go first
         return Tried(changes, skipped)
 
     async def _by_logged_scores(

@@ -31,6 +31,7 @@ from services.orchestrator.filters import (
 from services.orchestrator.hydrators import UserHydrator
 from services.orchestrator.impressions import ImpressionHydrator
 from services.orchestrator.pipeline import Filter, Pipeline
+from services.orchestrator.policy import Policy
 from services.orchestrator.promotions import PromotionSource, SlotPromoter
 from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -48,8 +49,8 @@ from tandem.recommender.v1 import recommender_pb2_grpc
 _PREPARE_SECONDS = 120.0
 
 
-def standard_filters() -> list[Filter]:
-    """What every slate is filtered by, in order."""
+def policy_filters() -> list[Filter]:
+    """What keeps items out whoever asks for them, and in lists of any kind."""
     return [
         UnavailableFilter(),
         WindowFilter(),
@@ -57,10 +58,12 @@ def standard_filters() -> list[Filter]:
         BlockedGenresFilter(),
         BlockedCreatorsFilter(),
         AdultFilter(),
-        AlreadySeenFilter(),
-        ExcludedIdsFilter(),
-        FrequencyFilter(),
     ]
+
+
+def standard_filters() -> list[Filter]:
+    """What every slate is filtered by, in order."""
+    return [*policy_filters(), AlreadySeenFilter(), ExcludedIdsFilter(), FrequencyFilter()]
 
 
 class OrchestratorService:
@@ -111,6 +114,7 @@ class OrchestratorService:
                 self._rules,
                 self._slates,
                 Reasoner(self._ranking),
+                Policy(policy_filters()),
             ),
             server,
         )

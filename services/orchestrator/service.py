@@ -1,6 +1,7 @@
 """The servicer that applications call: decode, call, encode."""
 
 import asyncio
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from services.features.events import MAX_EVENTS
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.encoding import encode_level, encode_slate
 from services.orchestrator.pipeline import Level, Pipeline
+from services.orchestrator.policy import Policy
 from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.requests import MAX_COUNT, check_count, check_id, decode_recommend
@@ -40,11 +42,13 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         rules: RulesFile,
         slates: SlateWriter,
         reasoner: Reasoner,
+        policy: Policy,
     ) -> None:
         self._pipeline = pipeline
         self._rules = rules
         self._slates = slates
         self._reasoner = reasoner
+        self._policy = policy
         self._switch = switch
         self._stored = stored
         self._features = features
@@ -69,8 +73,9 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
     ) -> pb.RecommendStoredResponse:
         user_id, count = check_id("user_id", request.user_id), check_count(request.count)
         catalogue = self._switch.catalogue()
+        permits = partial(self._policy.permits, catalogue, self._rules.current())
         level, items = await asyncio.to_thread(
-            stored_slate, self._stored, catalogue, user_id, count
+            stored_slate, self._stored, catalogue, user_id, count, permits
         )
         source = "stored" if level is Level.STORED else "popular"
         return pb.RecommendStoredResponse(
@@ -95,7 +100,9 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         catalogue = self._switch.catalogue()
         items, release = catalogue.items, catalogue.release
         timeout = Budget.current(self._default_deadline).share(0.9)
-        hidden = int(len(items) - np.count_nonzero(items.available))
+        rows = np.arange(len(items), dtype=np.int32)
+        permitted = self._policy.permits(catalogue, self._rules.current(), rows)
+        hidden = int(len(items) - np.count_nonzero(permitted))
         found = await self._retrieval.similar_items(
             release.release_id,
             item_id,
@@ -104,7 +111,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
             request.missing,
             timeout,
         )
-        shown = np.flatnonzero(items.available[found.rows])[:count]
+        shown = np.flatnonzero(permitted[found.rows])[:count]
         ids, titles = items.ids[found.rows[shown]], items.titles[found.rows[shown]]
         return pb.SimilarItemsResponse(
             items=[

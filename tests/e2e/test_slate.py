@@ -63,6 +63,32 @@ def test_rules_hold_from_the_next_request_on(running: Running) -> None:
     assert fates[promoted].place == 2
 
 
+def test_what_is_blocked_is_in_no_list_of_any_kind(running: Running) -> None:
+    user, client = running.world.user_ids[6], running.client
+    stored, similar = client.recommend_stored(user).items[0].item_id, running.world.item_ids[0]
+    neighbour = client.similar_items(similar).items[0].item_id
+    client.set_rules(
+        f'policies: [{{audience: {{younger_than: 18}}, block: {{items: ["{stored}"]}}}}]'
+    )
+    assert stored not in ids(list(client.recommend_stored(user).items))
+    client.set_rules(f'windows: [{{items: ["{neighbour}"], ends: 2020-01-01T00:00:00Z}}]')
+    after = client.similar_items(similar)
+    assert neighbour not in [item.item_id for item in after.items]
+    assert len(after.items) == 10
+
+
+def test_an_explained_item_names_what_of_the_users_own_brought_it(running: Running) -> None:
+    user = running.world.user_ids[7]
+    answer = running.client.recommend(user, explain=True)
+    seen = running.world.seen(user)
+    named = [cause for item in answer.items for cause in item.causes]
+    assert {cause.item_id for cause in named} <= seen
+    assert all(cause.drop > 0 and cause.title for cause in named)
+    assert sum(bool(item.causes) for item in answer.items) >= 8
+    assert all(item.reasons[0].startswith("because you ") for item in answer.items if item.causes)
+    assert all(item.source_ranks.keys() == set(item.sources) for item in answer.items)
+
+
 def test_caps_are_kept(running: Running) -> None:
     running.client.set_rules("caps: {genre: 4}")
     world, known = running.world, set(running.world.item_ids)  # other tests add items

@@ -14,6 +14,7 @@ from services.common.slates import SlateLog
 from services.common.stored import StoredRecommendations
 from services.orchestrator.candidates import PART, PREDICTION, Candidates, Query, Scores
 from services.orchestrator.pipeline import Level, Scored
+from services.orchestrator.policy import Policy
 from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.orchestrator.rules_archive import RulesArchive
@@ -57,6 +58,7 @@ async def recommend(
             RulesFile(tmp_path / "rules.yaml", RulesArchive(engine)),
             SlateWriter(SlateLog(engine), days=0),
             Reasoner(cast(Any, None)),  # these users have no taste to be a cause
+            Policy([]),
         )
         request = pb.RecommendRequest(user_id="a", count=3, explain=explain)
         return await servicer.Recommend(request, cast(Any, None))
