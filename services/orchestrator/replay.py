@@ -43,6 +43,7 @@ from services.orchestrator.slate_detail import Served, decode_served, translated
 
 MOST_TRIED = 10_000
 _TRIED = 1_000
+_MOST_KNOWN = 4
 _NEVER = 3_600.0
 
 
@@ -165,7 +166,8 @@ class SlateReplayer:
         self._load = load
         self._prepare = prepare
         self._flush = flush
-        self._releases: dict[str, Release] = {}
+        # By release and number of live items: these, as of when it was made, and the catalogue.
+        self._known: dict[tuple[str, int], tuple[tuple[LiveItem, ...], Catalogue]] = {}
 
     async def read(self, request_id: str) -> Logged:
         """A logged slate.
@@ -276,20 +278,23 @@ class SlateReplayer:
 
     async def _catalogue_of(self, release_id: str, live_items: int) -> Catalogue:
         """A release with the first of the live items laid over."""
-        now = self._catalogue()
-        if now.release.release_id != release_id:
-            release = self._releases.get(release_id)
-            if release is None:
-                try:
-                    release = await asyncio.to_thread(self._load, release_id)
-                except ReleaseError as error:
-                    raise FailedPrecondition(str(error)) from None
-                self._releases = {release_id: release}
-            now = await asyncio.to_thread(Catalogue.of(release).with_live, now.live)
-        if len(now.live) == live_items:
+        now, wanted = self._catalogue(), (release_id, live_items)
+        if now.release.release_id == release_id and len(now.live) == live_items:
             return now
-        live: tuple[LiveItem, ...] = now.live[:live_items]
-        return await asyncio.to_thread(now.with_live, live)
+        live = now.live
+        known = self._known.get(wanted)
+        if known is not None and known[0] is live:
+            return known[1]
+        if now.release.release_id != release_id:
+            try:
+                now = Catalogue.of(await asyncio.to_thread(self._load, release_id))
+            except ReleaseError as error:
+                raise FailedPrecondition(str(error)) from None
+        made = await asyncio.to_thread(now.with_live, live[:live_items])
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[wanted] = live, made
+        return made
 
 
 class _LoggedSource:
