@@ -11,6 +11,9 @@ from typing import Generic, Protocol, TypeVar
 from models.release import ReleaseError
 from services.common.errors import FailedPrecondition
 
+PATIENCE_SECONDS = 0.25
+"""What a live request waits for a load: another release may be at hand."""
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 log = logging.getLogger(__name__)
@@ -56,11 +59,14 @@ class ReleaseCache(Generic[Loaded]):
         self._loading: dict[str, asyncio.Task[Loaded]] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="release-loader")
 
-    async def get(self, release_id: str) -> Loaded:
+    async def get(self, release_id: str, patience: float | None = None) -> Loaded:
         """A release, from memory if it is there.
 
+        Args:
+            patience: seconds to wait for a load, which goes on; None waits to its end.
+
         Raises:
-            FailedPrecondition: the release is missing or damaged.
+            FailedPrecondition: the release is missing or damaged, or not loaded yet.
         """
         loaded = self._loaded.get(release_id)
         if loaded is not None:
@@ -75,7 +81,10 @@ class ReleaseCache(Generic[Loaded]):
             loading.add_done_callback(lambda _: self._loading.pop(release_id))
         try:
             # Shielded: a caller whose deadline passes must not cancel the load of the others.
-            return await asyncio.shield(loading)
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(loading)
+        except TimeoutError:
+            raise FailedPrecondition(f"release {release_id} is not loaded here yet") from None
         except (ReleaseError, OSError) as error:
             raise FailedPrecondition(f"release {release_id} cannot be loaded: {error}") from error
 

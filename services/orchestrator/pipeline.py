@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.common.errors import DomainError
+from services.common.errors import DomainError, FailedPrecondition
 from services.orchestrator.candidates import (
     EXPLORATION,
     LABEL,
@@ -175,6 +175,7 @@ class Record:
     """What happened to one request.
 
     Attributes:
+        unheld: whether a service said that it does not hold the release.
         found: what the sources found, merged; then what each fallback did that was asked.
         dropped: what was kept out, in order; every row that was found is in it, or in `ranked`.
         ranked: what was chosen from, best first.
@@ -182,6 +183,7 @@ class Record:
     """
 
     level: Level = Level.FULL
+    unheld: bool = False
     stage_millis: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     components: list[StageRecord] = field(default_factory=list)
     found: list[Candidates] = field(default_factory=list)
@@ -189,9 +191,10 @@ class Record:
     ranked: Candidates = field(default_factory=Candidates.none)
     placed: Sequence[Placed] = ()
 
-    def lost(self, component: object, level: Level, error: str) -> None:
+    def lost(self, component: object, level: Level, error: DomainError | str) -> None:
         self.level = max(self.level, level)
-        log.warning("degraded", extra={"component": _name(component), "error": error})
+        self.unheld |= isinstance(error, FailedPrecondition)
+        log.warning("degraded", extra={"component": _name(component), "error": str(error)})
 
     def leave_out(self, rows: Rows) -> None:
         """Forgets candidates that the last fallback knew, and that nobody asked for."""
@@ -274,7 +277,7 @@ class Pipeline:
             try:
                 query = await _timed(record, "hydrate", hydrator, hydrator.hydrate(query))
             except DomainError as error:
-                record.lost(hydrator, hydrator.level_when_lost, str(error))
+                record.lost(hydrator, hydrator.level_when_lost, error)
                 query = hydrator.without(query)
         return query
 
@@ -289,7 +292,7 @@ class Pipeline:
         try:
             found = await _timed(record, "retrieve", source, source.fetch(query))
         except DomainError as error:
-            record.lost(source, source.level_when_lost, str(error))
+            record.lost(source, source.level_when_lost, error)
             return Candidates.none()
         if found.lost:
             record.lost(source, source.level_when_lost, found.lost)
@@ -350,7 +353,7 @@ class Pipeline:
             try:
                 scored = await _timed(record, "rank", scorer, scorer.score(query, candidates))
             except DomainError as error:
-                record.lost(scorer, scorer.level_when_lost, str(error))
+                record.lost(scorer, scorer.level_when_lost, error)
                 continue
             if scored.scores.shape != (len(candidates),):
                 raise ValueError(

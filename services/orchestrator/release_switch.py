@@ -52,6 +52,7 @@ class ReleaseSwitch:
         self._poll_seconds = poll_seconds
         self._live = live
         self._current: Catalogue | None = None
+        self._before: Catalogue | None = None
         self._towerless: Release | None = None
         self._switching = asyncio.Lock()
         self._followers: list[asyncio.Task[None]] = []
@@ -73,6 +74,10 @@ class ReleaseSwitch:
         if self._current is None:
             raise Unavailable("no release is active yet")
         return self._current
+
+    def before(self) -> Catalogue | None:
+        """What was served before the last switch, if that was since the start."""
+        return self._before
 
     async def lay_over(self) -> None:
         """Lays the live items over the release again if they changed; works off the event loop."""
@@ -121,10 +126,10 @@ class ReleaseSwitch:
         """
         async with self._switching:
             await asyncio.to_thread(self._registry.get, release_id)
-            catalogue = await asyncio.to_thread(self._load, release_id)
+            catalogue = await self._catalogue_of(release_id)
             await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
             record = await asyncio.to_thread(self._registry.activate, release_id)
-            self._current = catalogue
+            self._serve(catalogue)
             log.info("activated", extra={"release_id": release_id})
             return record
 
@@ -171,9 +176,9 @@ class ReleaseSwitch:
         active = await asyncio.to_thread(self._registry.active)
         if active is None or (self._current and active == self._current.release.release_id):
             return
-        catalogue = await asyncio.to_thread(self._load, active)
+        catalogue = await self._catalogue_of(active)
         async with self._switching:
-            self._current = catalogue
+            self._serve(catalogue)
         log.info("followed", extra={"release_id": active})
 
     async def _follow_live_items(self) -> None:
@@ -203,6 +208,21 @@ class ReleaseSwitch:
     def _replace(self, known: Catalogue, newer: Catalogue) -> None:
         if self._current is known:  # else another release, or another change, was faster
             self._current = newer
+
+    def _serve(self, catalogue: Catalogue) -> None:
+        now = self._current
+        if now is not None and now.release.release_id != catalogue.release.release_id:
+            self._before = now
+        self._current = catalogue
+
+    async def _catalogue_of(self, release_id: str) -> Catalogue:
+        """A release with the live items; at once if it is the one that was served before."""
+        for known in (self._current, self._before):
+            if known is not None and known.release.release_id == release_id:
+                if self._live is None or known.live is (live := self._live.current()):
+                    return known
+                return await asyncio.to_thread(known.with_live, live)
+        return await asyncio.to_thread(self._load, release_id)
 
     def _load(self, release_id: str) -> Catalogue:
         try:

@@ -12,7 +12,7 @@ from models.events import EventKind
 from models.history import UserHistory
 from services.common.errors import InvalidArgument
 from services.common.model_input import decode_user
-from services.common.release_cache import ReleaseCache
+from services.common.release_cache import PATIENCE_SECONDS, ReleaseCache
 from services.ranking.live import LiveScorers
 from services.ranking.scoring import LoadedRelease
 from tandem.model.v1 import model_pb2
@@ -78,7 +78,7 @@ class RankingServicer(ranking_pb2_grpc.RankingServiceServicer):
 
     async def _release(self, release_id: str, rows: NDArray[np.int64]) -> LoadedRelease:
         """The release, with live items if rows are of some."""
-        release = await self._releases.get(release_id)
+        release = await self._releases.get(release_id, PATIENCE_SECONDS)
         return release if self._live is None else await self._live.extended(release, rows)
 
     async def _in_thread(

@@ -6,7 +6,7 @@ from grpc import aio
 
 from services.common.deadlines import Budget
 from services.common.errors import NotFound
-from services.common.release_cache import ReleaseCache
+from services.common.release_cache import PATIENCE_SECONDS, ReleaseCache
 from services.retrieval.live import LiveVectors
 from services.retrieval.loaded import LoadedRelease
 from services.retrieval.messages import (
@@ -47,7 +47,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:
         check_count(request.count, MOST_CANDIDATES)
         sources = self._retriever.select(request.sources)
-        loaded = await self._releases.get(request.release_id)
+        loaded = await self._releases.get(request.release_id, PATIENCE_SECONDS)
         new = await self._live.of(loaded, largest_row(request))
         query = decode_query(request, loaded, self._source_seconds(), new)
         return encode_retrieved(request.release_id, await self._retriever.retrieve(query, sources))

@@ -104,3 +104,14 @@ async def test_an_error_while_loading_reaches_every_caller(shelf: Shelf) -> None
     assert all(
         isinstance(error, FailedPrecondition) and "damaged" in str(error) for error in errors
     )
+
+
+async def test_a_call_that_does_not_wait_is_told_and_the_load_goes_on(shelf: Shelf) -> None:
+    release_id = write_release(shelf.root).release_id
+    cache = ReleaseCache(shelf.load, capacity=2)
+    shelf.open.clear()
+    with pytest.raises(FailedPrecondition, match="not loaded here yet"):
+        await cache.get(release_id, patience=0.02)
+    shelf.open.set()
+    assert (await cache.get(release_id)).release_id == release_id
+    assert shelf.loads == [release_id]
