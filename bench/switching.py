@@ -28,7 +28,7 @@ from services.orchestrator.slate_detail import decode_served
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_cli.output import print_json, print_table
 from tandem_client import AsyncClient, TandemError
-from training.config import TrainingConfig
+from training.config import TowerConfig, TrainingConfig
 from training.job import train_from_log
 from training.readers import read
 from training.synthetic import World, write_world
@@ -58,13 +58,13 @@ def run(switches: int) -> dict[str, Any]:
     """
     with temporary_state("tandem-switching-") as state:
         world = write_world(state.path.parent / "world", n_users=400, n_items=2_000, seed=1)
-        for seed in (0, 1):
+        for towers in (TowerConfig(passes=1), None):  # two releases that score differently
             train_from_log(
                 read(world.path),
                 database_url=state.database_url,
                 release_root=state.releases,
-                activate_at_start=seed == 0,
-                config=TrainingConfig(seed=seed),
+                activate_at_start=towers is None,
+                config=TrainingConfig(towers=towers),
             )
         with _console.status("starting") as shown:
             system = start(state, lambda names: shown.update(f"waiting for {', '.join(names)}"))

@@ -49,8 +49,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def releases(tmp_path: Path, engine: Engine) -> list[str]:
-    """Two, of ten items each."""
-    made = [write_random_release(tmp_path / "releases", 10, 8, seed) for seed in (0, 1)]
+    """Two, of forty items each."""
+    made = [write_random_release(tmp_path / "releases", 40, 8, seed) for seed in (0, 1)]
     for each in made:
         ReleaseRegistry(engine).add(each.release_id, {})
     return [each.release_id for each in made]
