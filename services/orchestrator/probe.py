@@ -218,6 +218,7 @@ class ReleaseProbe:
         # Only now is the clock started: a replica may load the release when it is first asked.
         began = time.perf_counter()
         found = (await self._retrieve(release_id, user)).candidates.rows
+        found = found[found < release.manifest.n_items]  # live items are not the release's matter
         if len(found):
             await self._rank(release_id, user, found)
         return _Answered(
