@@ -36,6 +36,7 @@ EASE_ROWS = "ease_rows.npy"
 EASE_SCORES = "ease_scores.npy"
 POPULAR_ROWS = "popular_rows.npy"
 MODEL = "two_tower.pt"
+PROBE = "probe.parquet"
 _MANIFEST = "release.json"
 
 

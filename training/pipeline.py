@@ -16,6 +16,7 @@ from models.neighbours import Neighbours, item_neighbours
 from models.popularity import popularity
 from models.release import Release, ReleaseWriter
 from models.scorer import save_towers
+from services.common.probe_users import probe_table
 from training import plots
 from training.batch import batch_recommendations, write_lists
 from training.calibration import Calibration
@@ -25,6 +26,7 @@ from training.data import DataError, InteractionData, item_table
 from training.final_model import FinalFit, Progress, fit_final
 from training.friends import Friends
 from training.plots import plot_reliability, plot_towers
+from training.probe import probe_users
 from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
 from training.two_tower import TowerFit
@@ -87,6 +89,7 @@ def train(
         _write_tables(writer, data)
         write_lists(writer.path / files.STORED, lists, data.users["user_id"].to_numpy(dtype=object))
         _write_models(writer, fit, neighbours, popular)
+        writer.table(files.PROBE, probe_table(probe_users(fit, sequences)))
         _write_plots(writer, fit)
         (writer.path / SETTINGS).write_text(_settings(config, fit.towers, half_life))
         release = writer.commit(

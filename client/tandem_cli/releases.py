@@ -26,10 +26,16 @@ def list_releases(state: State, port: int | None, as_json: bool) -> None:
         return print_json([_plain(record) for record in records])
     names = sorted({name for record in records for name in record.metrics})
     print_table(
-        ["release", "state", "created", *names],
+        ["release", "state", "created", *names, "reason"],
         [
-            [r.release_id, r.state, f"{r.created_at:%F %T}", *(r.metrics.get(n, "") for n in names)]
-            for r in records
+            [
+                record.release_id,
+                record.state,
+                f"{record.created_at:%F %T}",
+                *(record.metrics.get(name, "") for name in names),
+                record.reason,
+            ]
+            for record in records
         ],
     )
 
@@ -63,4 +69,5 @@ def _plain(record: ReleaseRecord) -> dict[str, object]:
         "state": record.state.value,
         "created_at": record.created_at.isoformat(),
         "metrics": record.metrics,
+        "reason": record.reason,
     }

@@ -4,7 +4,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, Boolean, Column, Engine, Float, Integer, String, Table, insert, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+)
 from sqlalchemy import update as sql_update
 
 from services.common.database import metadata
@@ -18,6 +30,7 @@ _releases = Table(
     Column("created_at", Float, nullable=False),
     Column("metrics", JSON, nullable=False),
     Column("activate_at_start", Boolean, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
 )
 
 _activations = Table(
@@ -31,6 +44,7 @@ _activations = Table(
 
 class ReleaseState(StrEnum):
     BUILT = "BUILT"
+    PROBED = "PROBED"
     ACTIVE = "ACTIVE"
     RETIRED = "RETIRED"
     FAILED = "FAILED"
@@ -38,10 +52,26 @@ class ReleaseState(StrEnum):
 
 @dataclass(frozen=True)
 class ReleaseRecord:
+    """A release as the registry knows it.
+
+    Attributes:
+        release_id: its id.
+        state: where it is in its life.
+        created_at: when training finished.
+        metrics: offline metrics by name ("ndcg@10").
+        reason: why it was refused; empty unless it is `FAILED`.
+    """
+
     release_id: str
     state: ReleaseState
     created_at: datetime
     metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def has_served(self) -> bool:
+        """Whether it serves, or did."""
+        return self.state in (ReleaseState.ACTIVE, ReleaseState.RETIRED)
 
 
 class ReleaseRegistry:
@@ -77,6 +107,7 @@ class ReleaseRegistry:
                 ReleaseState(row.state),
                 datetime.fromtimestamp(row.created_at, UTC),
                 dict(row.metrics),
+                row.reason,
             )
             for row in rows
         ]
@@ -100,23 +131,23 @@ class ReleaseRegistry:
             ).scalar()
 
     def pending(self) -> str | None:
-        """Id of the newest release, if it is built and waits for the system's start to serve."""
+        """Id of the newest release, if it waits for the system's start to serve."""
         with self._engine.connect() as db:
             newest = db.execute(
                 select(_releases).order_by(_releases.c.created_at.desc()).limit(1)
             ).first()
-        if newest is None or newest.state != ReleaseState.BUILT or not newest.activate_at_start:
+        if newest is None or not newest.activate_at_start:
             return None
-        return str(newest.release_id)
+        waits = newest.state in (ReleaseState.BUILT, ReleaseState.PROBED)
+        return str(newest.release_id) if waits else None
 
-    def refuse(self, release_id: str) -> None:
-        """Marks a release as one that cannot serve."""
-        with self._engine.begin() as db:
-            db.execute(
-                sql_update(_releases)
-                .where(_releases.c.release_id == release_id)
-                .values(state=ReleaseState.FAILED.value)
-            )
+    def refuse(self, release_id: str, reason: str) -> None:
+        """Marks a release as one that cannot serve, and says why."""
+        self._set(release_id, ReleaseState.FAILED, reason)
+
+    def pass_probe(self, release_id: str) -> None:
+        """Marks a release as one that may serve."""
+        self._set(release_id, ReleaseState.PROBED, "")
 
     def previous(self) -> str:
         """Id of the release that served before the active one.
@@ -154,7 +185,7 @@ class ReleaseRegistry:
             db.execute(
                 sql_update(_releases)
                 .where(_releases.c.release_id == release_id)
-                .values(state=ReleaseState.ACTIVE.value)
+                .values(state=ReleaseState.ACTIVE.value, reason="")
             )
             db.execute(
                 insert(_activations).values(
@@ -162,3 +193,11 @@ class ReleaseRegistry:
                 )
             )
         return self.get(release_id)
+
+    def _set(self, release_id: str, state: ReleaseState, reason: str) -> None:
+        with self._engine.begin() as db:
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .values(state=state.value, reason=reason)
+            )

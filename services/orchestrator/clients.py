@@ -27,6 +27,21 @@ from tandem.recommender.v1 import recommender_pb2
 from tandem.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a service holds of a release that it has prepared.
+
+    Attributes:
+        service: its name.
+        items: items of the release that it can answer about.
+        users: users of the release that it holds; None where it holds none of any.
+    """
+
+    service: str
+    items: int
+    users: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class WeightedItems:
     """Items, most first, and their (n,) float32 weights > 0."""
@@ -194,9 +209,10 @@ class FeaturesClient:
         )
         return stored
 
-    async def prepare(self, release_id: str, timeout: float) -> None:
+    async def prepare(self, release_id: str, timeout: float) -> Prepared:
         request = features_pb2.PrepareReleaseRequest(release_id=release_id)
-        await _call(self._stub.PrepareRelease, request, timeout)
+        answer = await _call(self._stub.PrepareRelease, request, timeout)
+        return Prepared("features", answer.items, answer.users)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -208,13 +224,25 @@ class RetrievalClient:
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(self._channel)
 
     async def retrieve(
-        self, release_id: str, user: UserHistory, count: int, exclude: Rows, timeout: float
+        self,
+        release_id: str,
+        user: UserHistory,
+        count: int,
+        exclude: Rows,
+        timeout: float,
+        *,
+        sources: Sequence[str] = (),
     ) -> Retrieved:
-        """Up to `count` candidates, none of them among the sorted `exclude` rows."""
+        """Up to `count` candidates, none of them among the sorted `exclude` rows.
+
+        Args:
+            sources: names of those that are asked; all for none.
+        """
         request = retrieval_pb2.RetrieveRequest(
             release_id=release_id,
             user=encode_user(user),
             count=count,
+            sources=sources,
             exclude=exclude.astype("<u4").tobytes(),
         )
         answer = await _call(self._stub.Retrieve, request, timeout)
@@ -254,9 +282,10 @@ class RetrievalClient:
             answer.missing,
         )
 
-    async def prepare(self, release_id: str, timeout: float) -> None:
+    async def prepare(self, release_id: str, timeout: float) -> Prepared:
         request = retrieval_pb2.PrepareReleaseRequest(release_id=release_id)
-        await _call(self._stub.PrepareRelease, request, timeout)
+        answer = await _call(self._stub.PrepareRelease, request, timeout)
+        return Prepared("retrieval", answer.items)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -304,9 +333,10 @@ class RankingClient:
         causes[places], drops[places] = answer.cause_rows, answer.drops
         return Attributed(causes, drops)
 
-    async def prepare(self, release_id: str, timeout: float) -> None:
+    async def prepare(self, release_id: str, timeout: float) -> Prepared:
         request = ranking_pb2.PrepareReleaseRequest(release_id=release_id)
-        await self._call("PrepareRelease", request, timeout)
+        answer = await self._call("PrepareRelease", request, timeout)
+        return Prepared("ranking", answer.items)
 
     async def close(self) -> None:
         for channel, _ in self._entrances:

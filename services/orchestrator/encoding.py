@@ -136,6 +136,7 @@ def encode_release(record: ReleaseRecord) -> pb.Release:
         state=f"RELEASE_STATE_{record.state.value}",
         created_at=created_at,
         metrics=record.metrics,
+        reason=record.reason,
     )
 
 

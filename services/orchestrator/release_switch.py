@@ -1,4 +1,5 @@
-"""Which release serves: loads it, prepares the other services, switches, follows switches."""
+"""Which release serves: loads it, prepares the other services, has it probed, switches, follows
+switches."""
 
 import asyncio
 import logging
@@ -11,6 +12,8 @@ from services.common.errors import DomainError, FailedPrecondition, Unavailable
 from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRecord, ReleaseRegistry
 from services.orchestrator.catalogue import Catalogue, load_tower
+from services.orchestrator.clients import Prepared
+from services.orchestrator.probe import ProbeReport, ReleaseProbe
 
 _RETRY_SECONDS = 0.5
 _ATTEMPT_SECONDS = 120.0
@@ -21,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Preparable(Protocol):
-    async def prepare(self, release_id: str, timeout: float) -> None: ...
+    async def prepare(self, release_id: str, timeout: float) -> Prepared: ...
 
 
 class ReleaseSwitch:
@@ -34,6 +37,7 @@ class ReleaseSwitch:
         prepare_seconds: time they get.
         poll_seconds: how often the registry is checked for a switch made elsewhere.
         live: items to lay over the release; None for none.
+        probe: tries a release before it serves for the first time; None lets any serve.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class ReleaseSwitch:
         prepare_seconds: float,
         poll_seconds: float,
         live: LiveItems | None = None,
+        probe: ReleaseProbe | None = None,
     ) -> None:
         self._registry = registry
         self._root = root
@@ -51,6 +56,7 @@ class ReleaseSwitch:
         self._prepare_seconds = prepare_seconds
         self._poll_seconds = poll_seconds
         self._live = live
+        self._probe = probe
         self._current: Catalogue | None = None
         self._before: Catalogue | None = None
         self._towerless: Release | None = None
@@ -117,17 +123,23 @@ class ReleaseSwitch:
         await asyncio.to_thread(self._registry.get, release_id)
 
     async def activate(self, release_id: str) -> ReleaseRecord:
-        """Prepares all services for a release, then switches to it.
+        """Prepares all services for a release, probes it, then switches to it.
+
+        One that has served before is not probed: rolling back must be fast, and never fail for
+        what was good enough then. Whatever is raised, the old release still serves.
 
         Raises:
             NotFound: no such release.
-            FailedPrecondition: the release is damaged, or a service refuses it.
-            Unavailable: a service could not be reached in time. The old release still serves.
+            FailedPrecondition: the release is damaged, a service refuses it, or it failed a check;
+                unless it has served before, it is marked as refused.
+            Unavailable: a service could not be reached in time.
         """
         async with self._switching:
-            await asyncio.to_thread(self._registry.get, release_id)
-            catalogue = await self._catalogue_of(release_id)
-            await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
+            known = await asyncio.to_thread(self._registry.get, release_id)
+            if known.has_served:
+                catalogue = await self._ready(release_id, None)
+            else:
+                catalogue = await self._accept(release_id)
             record = await asyncio.to_thread(self._registry.activate, release_id)
             self._serve(catalogue)
             log.info("activated", extra={"release_id": release_id})
@@ -148,13 +160,34 @@ class ReleaseSwitch:
     async def _activate_pending(self, release_id: str) -> None:
         try:
             await self.activate(release_id)
-        except FailedPrecondition as error:
-            log.error("refused", extra={"release_id": release_id, "error": str(error)})
-            await asyncio.to_thread(self._registry.refuse, release_id)
-        except Unavailable as error:
+        except (FailedPrecondition, Unavailable) as error:
             log.error("not activated", extra={"release_id": release_id, "error": str(error)})
 
-    async def _prepare(self, service: Preparable, release_id: str) -> None:
+    async def _accept(self, release_id: str) -> Catalogue:
+        try:
+            catalogue = await self._ready(release_id, self._probe)
+        except FailedPrecondition as error:
+            await asyncio.to_thread(self._registry.refuse, release_id, str(error))
+            raise FailedPrecondition(f"release {release_id} was refused: {error}") from None
+        await asyncio.to_thread(self._registry.pass_probe, release_id)
+        return catalogue
+
+    async def _ready(self, release_id: str, probe: ReleaseProbe | None) -> Catalogue:
+        if probe is None:
+            catalogue = await self._catalogue_of(release_id)
+        else:
+            catalogue = await asyncio.to_thread(self._load, release_id)
+        release = catalogue.release
+        serving = None if self._current is None else self._current.release
+        if probe is not None:
+            # Before any service takes it in: a release that is broken in itself stays out.
+            _settle(release_id, await asyncio.to_thread(probe.inspect, release, serving))
+        prepared = await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
+        if probe is not None:
+            _settle(release_id, await probe.ask(release, prepared))
+        return catalogue
+
+    async def _prepare(self, service: Preparable, release_id: str) -> Prepared:
         ends = asyncio.get_running_loop().time() + self._prepare_seconds
         while True:
             try:
@@ -242,3 +275,11 @@ class ReleaseSwitch:
             return catalogue.with_tower(load_tower(release)) if needed else catalogue
         except ReleaseError as error:
             raise FailedPrecondition(str(error)) from None
+
+
+def _settle(release_id: str, report: ProbeReport) -> None:
+    """Logs what was found; raises `FailedPrecondition` if any of it is bad."""
+    for check in report.checks:
+        extra = {"release_id": release_id, "check": check.name, "detail": check.detail}
+        log.log(logging.INFO if check.passed else logging.ERROR, "probed", extra=extra)
+    report.require()

@@ -32,6 +32,7 @@ from services.orchestrator.hydrators import UserHydrator
 from services.orchestrator.impressions import ImpressionHydrator
 from services.orchestrator.pipeline import Filter, Pipeline
 from services.orchestrator.policy import Policy
+from services.orchestrator.probe import ReleaseProbe
 from services.orchestrator.promotions import PromotionSource, SlotPromoter
 from services.orchestrator.reasoner import Reasoner
 from services.orchestrator.release_switch import ReleaseSwitch
@@ -101,6 +102,13 @@ class OrchestratorService:
             settings.prepare_seconds,
             settings.release_poll_seconds,
             self._live,
+            ReleaseProbe(
+                self._retrieval,
+                self._ranking,
+                self._erased.among,
+                settings.probe_metric_margin,
+                settings.probe_seconds,
+            ),
         )
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
             RecommenderServicer(

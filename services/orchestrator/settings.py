@@ -35,6 +35,12 @@ class OrchestratorSettings(ServiceSettings):
     prepare_seconds: float = Field(default=300.0, gt=0)
     """Time the other services get to prepare a release before its activation is given up."""
 
+    probe_metric_margin: float = Field(default=0.2, ge=0, le=1)
+    """How far, relative to the release that serves, nDCG@10 of one that is to serve may fall."""
+
+    probe_seconds: float = Field(default=0.5, gt=0)
+    """Median time of retrieval and ranking above which a release is not activated."""
+
     known_users: int = Field(default=10_000, ge=0)
     """Users whose last known features are kept for when the features service is down."""
 

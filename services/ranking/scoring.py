@@ -12,7 +12,7 @@ from models.attribution import Attribution, attribute
 from models.final_score import FinalScorer
 from models.history import UserHistory
 from models.release import Release, ReleaseError
-from services.common.errors import DomainError, InvalidArgument
+from services.common.errors import FailedPrecondition, InvalidArgument
 
 MAX_CANDIDATES = 5_000
 MAX_ATTRIBUTED = 50
@@ -50,7 +50,7 @@ class Scored:
     parts: Mapping[str, Scores]
 
 
-class NotFinite(DomainError):
+class NotFinite(FailedPrecondition):
     """The model gave NaN or infinity, which must reach no ranking."""
 
 
@@ -174,7 +174,10 @@ def load_release(path: Path, open_model: Callable[[Release], Scorer]) -> LoadedR
         scorer=open_model(release),
         release=release,
     )
-    loaded.score(_stranger(), np.zeros(1, dtype=np.int64))
+    try:
+        loaded.score(_stranger(), np.zeros(1, dtype=np.int64))
+    except NotFinite as error:
+        raise ReleaseError(f"{path}: {error}") from None
     return loaded
 
 

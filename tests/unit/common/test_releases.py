@@ -62,6 +62,31 @@ def test_only_a_build_meant_to_serve_waits_for_the_next_start(registry: ReleaseR
     assert registry.pending() is None
 
 
+def test_a_refused_release_keeps_its_reason_until_it_serves(registry: ReleaseRegistry) -> None:
+    registry.add("a", {}, activate_at_start=True)
+    registry.refuse("a", "recall@500 0.41 is below 0.95")
+    record = registry.get("a")
+    assert (record.state, record.has_served) == (ReleaseState.FAILED, False)
+    assert record.reason == "recall@500 0.41 is below 0.95"
+    assert registry.pending() is None
+    registry.pass_probe("a")
+    assert (registry.get("a").state, registry.get("a").reason) == (ReleaseState.PROBED, "")
+    assert registry.pending() == "a"
+    assert registry.activate("a").has_served
+
+
+def test_a_registry_of_an_earlier_version_gets_its_column(tmp_path: object) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    engine = open_database(url)
+    ReleaseRegistry(engine).add("a", {})
+    with engine.begin() as db:
+        db.exec_driver_sql("ALTER TABLE releases DROP COLUMN reason")
+    engine.dispose()
+    engine = open_database(url)
+    assert ReleaseRegistry(engine).get("a").reason == ""
+    engine.dispose()
+
+
 def test_stored_lists_are_replaced_as_a_whole(engine: Engine) -> None:
     stored = StoredRecommendations(engine)
     stored.write("r", [("u1", ["i1", "i2"], [2.0, 1.0]), ("u2", ["i3"], [1.0])])

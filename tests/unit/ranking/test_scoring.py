@@ -95,3 +95,12 @@ def test_a_release_with_vectors_that_are_not_finite_is_not_loaded(tmp_path: Path
     vectors[11, 2] = np.inf
     with pytest.raises(ReleaseError, match="not finite"):
         load_release(write_release(tmp_path, vectors).path, DotScorer)
+
+
+def test_a_release_that_scores_nonsense_is_not_loaded(tmp_path: Path) -> None:
+    class Broken(DotScorer):
+        def parts(self, user: UserHistory, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+            return np.full((2, len(rows)), np.nan, np.float32)
+
+    with pytest.raises(ReleaseError, match="score of item row 0 is not finite"):
+        load_release(write_release(tmp_path).path, Broken)

@@ -41,6 +41,7 @@ class ReleaseState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RELEASE_STATE_ACTIVE: _ClassVar[ReleaseState]
     RELEASE_STATE_RETIRED: _ClassVar[ReleaseState]
     RELEASE_STATE_FAILED: _ClassVar[ReleaseState]
+    RELEASE_STATE_PROBED: _ClassVar[ReleaseState]
 EVENT_KIND_UNSPECIFIED: EventKind
 EVENT_KIND_RATING: EventKind
 EVENT_KIND_VIEW: EventKind
@@ -64,6 +65,7 @@ RELEASE_STATE_BUILT: ReleaseState
 RELEASE_STATE_ACTIVE: ReleaseState
 RELEASE_STATE_RETIRED: ReleaseState
 RELEASE_STATE_FAILED: ReleaseState
+RELEASE_STATE_PROBED: ReleaseState
 
 class Event(_message.Message):
     __slots__ = ("event_id", "user_id", "item_id", "kind", "value", "timestamp", "region", "request_id")
@@ -450,7 +452,7 @@ class DeleteUserResponse(_message.Message):
     def __init__(self, events: _Optional[int] = ..., stored_lists: _Optional[int] = ..., slates: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("release_id", "state", "created_at", "metrics")
+    __slots__ = ("release_id", "state", "created_at", "metrics", "reason")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -462,11 +464,13 @@ class Release(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     state: ReleaseState
     created_at: _timestamp_pb2.Timestamp
     metrics: _containers.ScalarMap[str, float]
-    def __init__(self, release_id: _Optional[str] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    reason: str
+    def __init__(self, release_id: _Optional[str] = ..., state: _Optional[_Union[ReleaseState, str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListReleasesRequest(_message.Message):
     __slots__ = ()

@@ -1,0 +1,83 @@
+"""A release is probed through the retrieval service and Milvus Lite before it serves."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.release import ITEM_VECTORS
+from services.common.database import open_database
+from services.common.erased import ErasedUsers
+from services.common.errors import FailedPrecondition
+from services.common.releases import ReleaseState
+from services.common.server import ServiceServer
+from services.orchestrator.clients import RetrievalClient
+from services.orchestrator.probe import ReleaseProbe
+from services.orchestrator.release_switch import ReleaseSwitch
+from services.retrieval.server import RetrievalService
+from services.retrieval.settings import RetrievalSettings
+from tests.contract.milvus_process import MilvusLite
+from tests.unit.orchestrator.test_probe import Bench
+
+
+@pytest.fixture
+def milvus(tmp_path: Path) -> Iterator[MilvusLite]:
+    lite = MilvusLite(tmp_path)
+    lite.start()
+    yield lite
+    lite.kill()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    engine = open_database(f"sqlite:///{tmp_path}/tandem.db")
+    yield Bench(tmp_path / "releases", engine)
+    engine.dispose()
+
+
+@asynccontextmanager
+async def probing(bench: Bench, milvus: MilvusLite, root: Path) -> AsyncIterator[ReleaseSwitch]:
+    """A switch whose retrieval service reads its releases from a folder."""
+    settings = RetrievalSettings(
+        port=0,
+        release_root=root,
+        database_url=bench.engine.url.render_as_string(),
+        milvus_uri=milvus.uri,
+    )
+    server = ServiceServer(RetrievalService(settings), settings)
+    await server.start()
+    client = RetrievalClient([f"127.0.0.1:{server.port}"])
+    probe = ReleaseProbe(client, bench, ErasedUsers(bench.engine).among, 0.2, 5.0)
+    try:
+        yield ReleaseSwitch(bench.registry, bench.root, [client], 60.0, 60.0, probe=probe)
+    finally:
+        await client.close()
+        await server.stop()
+
+
+async def test_a_good_release_serves(bench: Bench, milvus: MilvusLite) -> None:
+    release_id = bench.build()
+    async with probing(bench, milvus, bench.root) as switch:
+        assert (await switch.activate(release_id)).state is ReleaseState.ACTIVE
+
+
+async def test_vectors_of_other_items_in_milvus(
+    bench: Bench, milvus: MilvusLite, tmp_path: Path
+) -> None:
+    release_id = bench.build()
+    other = shutil.copytree(bench.root / release_id, tmp_path / "other" / release_id)
+    vectors = np.load(other / ITEM_VECTORS)
+    np.save(other / ITEM_VECTORS, np.random.default_rng(0).permutation(vectors))
+    manifest = json.loads((other / "release.json").read_text())
+    digest = hashlib.sha256((other / ITEM_VECTORS).read_bytes()).hexdigest()
+    manifest["sha256"][ITEM_VECTORS] = digest
+    (other / "release.json").write_text(json.dumps(manifest))
+    async with probing(bench, milvus, other.parent) as switch:
+        with pytest.raises(FailedPrecondition, match=r"recall@500 0\.\d+ is below 0\.95"):
+            await switch.activate(release_id)
+    assert bench.state(release_id)[0] is ReleaseState.FAILED
