@@ -27,6 +27,7 @@ def open_database(url: str) -> Engine:
     """
     # Imported for their tables. Here, because the modules import this one.
     from services.common import (  # noqa: F401
+        collected,
         erased,
         leases,
         live_items,
