@@ -146,19 +146,3 @@ def test_services_are_left_word_of_what_they_have_to_drop(place: Place) -> None:
     assert collected.all() == collected.with_rows() == [gone]
     collected.rows_dropped(gone)
     assert (collected.all(), collected.with_rows()) == ([gone], [])
-
-
-def test_all_lists_of_a_release_go_whatever_their_number(place: Place) -> None:
-    place.stored.write("r", ((f"u{n}", ["i"], [1.0]) for n in range(4_001)))
-    place.stored.write("other", [("u0", ["i"], [1.0])])
-    assert place.stored.drop("r") == 4_001
-    assert place.stored.releases() == {"other"}
-
-
-def test_nothing_is_stored_when_what_goes_with_it_fails(place: Place) -> None:
-    def fails(_db: object) -> None:
-        raise OSError("the disk is gone")
-
-    with pytest.raises(OSError, match="the disk is gone"):
-        place.stored.write("r", [("u", ["i"], [1.0])], also=fails)
-    assert place.stored.releases() == set()

@@ -1,20 +1,13 @@
-"""One process has a lease at a time, and others are told which."""
+"""One process has a lease at a time, and others are told which, on SQLite and PostgreSQL alike."""
 
 import time
-from collections.abc import Iterator
 
-import pytest
 from sqlalchemy import Engine
 
-from services.common.database import open_database
 from services.common.leases import Lease
+from tests.contract.databases import engine
 
-
-@pytest.fixture
-def engine(tmp_path: object) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path}/tandem.db")
-    yield engine
-    engine.dispose()
+__all__ = ["engine"]
 
 
 def test_the_holder_is_named_since_it_began(engine: Engine) -> None:
