@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sqlalchemy import Engine
 
 from models.release import Release
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.live_items import LiveItem, LiveItemTable
-from services.common.releases import ReleaseRegistry
+from services.common.releases import add_release
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
 from services.features.user_table import UserTable
 from training.batch import read_lists
 from training.config import TrainingConfig
-from training.data import InteractionData, assemble
+from training.data import InteractionData, SkippedRow, assemble
 from training.pipeline import train
 from training.progress import show_progress
 
@@ -29,6 +30,10 @@ Erased = Callable[[Collection[str]], Collection[str]]
 """Tells which of some users were erased."""
 
 Lists = Iterable[tuple[str, Sequence[str], Sequence[float]]]
+
+
+def _always() -> None:
+    pass
 
 
 def known_users(files: pd.DataFrame, upserted: pd.DataFrame, erased: Erased) -> pd.DataFrame:
@@ -75,28 +80,67 @@ def train_from_log(
     """
     engine = open_database(database_url)
     try:
-        log = EventLog(engine)
-        erased = ErasedUsers(engine).among
-        log.import_frame(data.events)
-        users = known_users(data.users, UserTable(engine).read_frame(), erased)
-        items = with_live_items(data.items, LiveItemTable(engine).changes_since(0))
-        everything = assemble(log.read_frame(), items, users, data.skipped)
-        with show_progress() as progress:
-            release = train(
-                everything,
-                config or TrainingConfig(),
-                release_root,
-                progress,
-                release_root.parent / "checkpoints",
-            )
-        lists = StoredRecommendations(engine)
-        lists.write(release.release_id, _kept(read_lists(release), erased))
-        lists.drop_erased(release.release_id)  # of those who were erased while that was written
-        ReleaseRegistry(engine).add(
-            release.release_id, release.manifest.metrics, activate_at_start=activate_at_start
+        EventLog(engine).import_frame(data.events)
+        return build(
+            engine,
+            data.items,
+            data.users,
+            release_root=release_root,
+            activate_at_start=activate_at_start,
+            config=config,
+            skipped=data.skipped,
         )
     finally:
         engine.dispose()
+
+
+def build(
+    engine: Engine,
+    items: pd.DataFrame,
+    users: pd.DataFrame,
+    *,
+    release_root: Path,
+    activate_at_start: bool,
+    config: TrainingConfig | None = None,
+    skipped: Sequence[SkippedRow] = (),
+    may_register: Callable[[], None] = _always,
+) -> Release:
+    """Learns from all of the event log, builds a release, and registers it with its stored lists.
+
+    Args:
+        engine: holds the event log, the registry and the stored recommendations.
+        items, users: what is known of them besides what is in the database; see `InteractionData`.
+        release_root, activate_at_start, config: as in `train_from_log`.
+        skipped: rows of files that were left out.
+        may_register: called before anything of the release is written to the database; raises when
+            it must not be.
+
+    Raises:
+        DataError: the log holds no event.
+    """
+    erased = ErasedUsers(engine).among
+    users = known_users(users, UserTable(engine).read_frame(), erased)
+    items = with_live_items(items, LiveItemTable(engine).changes_since(0))
+    everything = assemble(EventLog(engine).read_frame(), items, users, skipped)
+    with show_progress() as progress:
+        release = train(
+            everything,
+            config or TrainingConfig(),
+            release_root,
+            progress,
+            release_root.parent / "checkpoints",
+        )
+    may_register()
+    release_id, lists = release.release_id, StoredRecommendations(engine)
+    # In one transaction, so that no lists are ever stored of a release that is not registered.
+    lists.write(
+        release_id,
+        _kept(read_lists(release), erased),
+        also=lambda db: add_release(
+            db, release_id, release.manifest.metrics, activate_at_start=activate_at_start
+        ),
+    )
+    lists.drop_erased(release_id)  # of those who were erased while that was written
     return release
 
 

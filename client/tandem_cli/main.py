@@ -16,6 +16,7 @@ _MODULES = {
     "down": "lifecycle",
     "status": "lifecycle",
     "train": "train",
+    "refresh": "train",
     "releases": "releases",
     "rules": "rules",
     "recommend": "calls",

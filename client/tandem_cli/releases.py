@@ -1,9 +1,12 @@
-"""`tandem releases`: list, activate, roll back."""
+"""`tandem releases`: list, activate, roll back, collect."""
+
+from dataclasses import asdict
 
 import click
 
 from deploy.local.state import State
 from services.common.database import open_database
+from services.common.garbage import KEEP, collect
 from services.common.releases import ReleaseRecord, ReleaseRegistry
 from tandem_cli.options import connect, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
@@ -61,6 +64,34 @@ def rollback(state: State, port: int | None, as_json: bool) -> None:
     with connect(state, port) as client:
         release = client.rollback_release().release
     print_json(release) if as_json else print(f"active: {release.release_id}")
+
+
+@releases.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=KEEP,
+    show_default=True,
+    help="Newest releases that stay, besides the active one and the one before it.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@state_option
+@port_option
+@json_option
+def gc(keep: int, dry_run: bool, state: State, port: int | None, as_json: bool) -> None:
+    """Removes releases that nobody needs, and what killed builds left. The system may be down."""
+    state.create()
+    engine = open_database(state.database_url)
+    found = collect(engine, state.releases, keep=keep, dry_run=dry_run)
+    engine.dispose()
+    if as_json:
+        return print_json({"dry_run": dry_run, **asdict(found)})
+    verb = "would remove" if dry_run else "removed"
+    print(
+        f"{verb} {len(found.releases)} releases, {len(found.folders)} folders, "
+        f"{found.stored_lists} stored lists, {len(found.checkpoints)} checkpoints; "
+        f"{len(found.kept)} releases stay"
+    )
 
 
 def _plain(record: ReleaseRecord) -> dict[str, object]:

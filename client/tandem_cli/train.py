@@ -1,18 +1,29 @@
-"""`tandem train`: from a log to a release, and into service."""
+"""`tandem train` and `tandem refresh`: from a log to a release, and into service."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from deploy.local.state import State
+from deploy.local.state import State, StateError
 from deploy.local.system import System
 from models.head import OBJECTIVES
+from models.release import Release
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
 from training.config import STORED_METHODS, TrainingConfig, read_config
 from training.job import train_from_log
 from training.plots import RELEASE_PLOTS
 from training.readers import read
+from training.refresh import refresh as refresh_release
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="TOML file of training settings; what it leaves out follows from the log's size.",
+)
 
 
 @click.command()
@@ -23,12 +34,7 @@ from training.readers import read
     multiple=True,
     help="A further file of events or ratings; may be given more than once.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="TOML file of training settings; what it leaves out follows from the log's size.",
-)
+@config_option
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
@@ -74,6 +80,42 @@ def train(
     if activated:
         with connect(state, port) as client:
             client.activate_release(release.release_id)
+    _show(release, activated, as_json)
+
+
+@click.command()
+@config_option
+@click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
+@state_option
+@port_option
+@json_option
+def refresh(
+    config_file: Path | None, no_activate: bool, state: State, port: int | None, as_json: bool
+) -> None:
+    """Learns again from all events in the database, activates what comes out, and collects
+    releases that nobody needs any more. Needs no files."""
+    if not (state.path / "tandem.db").exists():
+        raise StateError(f"{state.path} holds no release to refresh: train one first")
+
+    def activate(release_id: str) -> bool:
+        if not System(state).is_up():
+            return False
+        with connect(state, port) as client:
+            client.activate_release(release_id)
+        return True
+
+    done = refresh_release(
+        state.database_url,
+        state.releases,
+        activate=None if no_activate else activate,
+        config=read_config(config_file) if config_file else None,
+    )
+    _show(done.release, done.activated, as_json, {"garbage": asdict(done.garbage)})
+
+
+def _show(
+    release: Release, activated: bool, as_json: bool, more: Mapping[str, object] | None = None
+) -> None:
     manifest = release.manifest
     plots = [str(release.path / name) for name in RELEASE_PLOTS]
     if as_json:
@@ -84,6 +126,7 @@ def train(
                 "created_at": manifest.created_at,
                 "metrics": manifest.metrics,
                 "plots": plots,
+                **(more or {}),
             }
         )
     print_table(

@@ -26,13 +26,16 @@ def open_database(url: str) -> Engine:
         sqlalchemy.exc.OperationalError: the database cannot be opened.
     """
     # Imported for their tables. Here, because the modules import this one.
-    from services.common import erased, live_items, releases, slates, stored  # noqa: F401
-    from services.features import (  # noqa: F401
-        event_log,
+    from services.common import (  # noqa: F401
+        collected,
+        erased,
         leases,
-        trend_snapshots,
-        user_table,
+        live_items,
+        releases,
+        slates,
+        stored,
     )
+    from services.features import event_log, trend_snapshots, user_table  # noqa: F401
 
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": 30})

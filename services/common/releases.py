@@ -8,12 +8,14 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Connection,
     Engine,
     Float,
     Integer,
     String,
     Table,
     Text,
+    delete,
     insert,
     select,
 )
@@ -84,18 +86,8 @@ class ReleaseRegistry:
         self, release_id: str, metrics: dict[str, float], *, activate_at_start: bool = False
     ) -> ReleaseRecord:
         """Registers a finished build; it may wait for the next start of the system to serve."""
-        record = ReleaseRecord(release_id, ReleaseState.BUILT, datetime.now(UTC), metrics)
         with self._engine.begin() as db:
-            db.execute(
-                insert(_releases).values(
-                    release_id=release_id,
-                    state=record.state.value,
-                    created_at=record.created_at.timestamp(),
-                    metrics=metrics,
-                    activate_at_start=activate_at_start,
-                )
-            )
-        return record
+            return add_release(db, release_id, metrics, activate_at_start=activate_at_start)
 
     def list(self) -> list[ReleaseRecord]:
         """All releases, newest first."""
@@ -175,18 +167,19 @@ class ReleaseRegistry:
         Raises:
             NotFound: there is none with this id.
         """
-        self.get(release_id)
         with self._engine.begin() as db:
             db.execute(
                 sql_update(_releases)
                 .where(_releases.c.state == ReleaseState.ACTIVE.value)
                 .values(state=ReleaseState.RETIRED.value)
             )
-            db.execute(
+            found = db.execute(
                 sql_update(_releases)
                 .where(_releases.c.release_id == release_id)
                 .values(state=ReleaseState.ACTIVE.value, reason="")
             )
+            if not found.rowcount:  # it may have been collected while it was prepared
+                raise NotFound(f"release_id: no release {release_id!r}")
             db.execute(
                 insert(_activations).values(
                     release_id=release_id, activated_at=datetime.now(UTC).timestamp()
@@ -201,3 +194,33 @@ class ReleaseRegistry:
                 .where(_releases.c.release_id == release_id)
                 .values(state=state.value, reason=reason)
             )
+
+
+def add_release(
+    db: Connection, release_id: str, metrics: dict[str, float], *, activate_at_start: bool
+) -> ReleaseRecord:
+    """See `ReleaseRegistry.add`; for whoever writes more in the same transaction."""
+    record = ReleaseRecord(release_id, ReleaseState.BUILT, datetime.now(UTC), metrics)
+    db.execute(
+        insert(_releases).values(
+            release_id=release_id,
+            state=record.state.value,
+            created_at=record.created_at.timestamp(),
+            metrics=metrics,
+            activate_at_start=activate_at_start,
+        )
+    )
+    return record
+
+
+def remove_release(db: Connection, release_id: str) -> bool:
+    """Strikes a release off, unless it is active; False when nothing was struck off.
+
+    Its activations stay: who served when is history, and `previous` names only what is registered.
+    """
+    gone = db.execute(
+        delete(_releases)
+        .where(_releases.c.release_id == release_id)
+        .where(_releases.c.state != ReleaseState.ACTIVE.value)
+    )
+    return bool(gone.rowcount)

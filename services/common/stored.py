@@ -1,6 +1,6 @@
 """Batch recommendations: one ranked list a user and release, written once, read at any time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from sqlalchemy import (
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     delete,
     exists,
+    func,
     insert,
     literal,
     select,
@@ -43,6 +44,10 @@ _staged = Table(
 _CHUNK = 2_000  # users an INSERT
 
 
+def _nothing(_db: Connection) -> None:
+    pass
+
+
 class StoredRecommendations:
     """Reads and writes stored lists. Every method is one transaction, and blocks."""
 
@@ -50,7 +55,10 @@ class StoredRecommendations:
         self._engine = engine
 
     def write(
-        self, release_id: str, lists: Iterable[tuple[str, Sequence[str], Sequence[float]]]
+        self,
+        release_id: str,
+        lists: Iterable[tuple[str, Sequence[str], Sequence[float]]],
+        also: Callable[[Connection], object] = _nothing,
     ) -> int:
         """Replaces all lists of a release by `(user_id, item_ids, scores)`, best first.
 
@@ -58,6 +66,11 @@ class StoredRecommendations:
         and readers see the old lists until all new ones are there. They are gathered in a
         temporary table, so that SQLite, which has one writer at a time, is closed to live events
         only while the table is copied.
+
+        Args:
+            release_id: whose lists.
+            lists: of users, each user once.
+            also: done last in the same transaction; when it fails, nothing is written.
 
         Returns:
             The number of users written.
@@ -82,6 +95,7 @@ class StoredRecommendations:
             all_of_it = select(literal(release_id), *(_staged.c[name] for name in columns))
             db.execute(insert(_stored).from_select(["release_id", *columns], all_of_it))
             db.execute(DropTable(_staged))
+            also(db)
         return written
 
     def drop_erased(self, release_id: str) -> int:
@@ -102,6 +116,30 @@ class StoredRecommendations:
                 for user_id in gone:
                     db.execute(delete(_stored).where(ours, _stored.c.user_id == user_id))
         return len(gone)
+
+    def releases(self) -> set[str]:
+        """Ids of the releases that lists are stored of, registered or not."""
+        with self._engine.connect() as db:
+            return set(db.execute(select(_stored.c.release_id).distinct()).scalars())
+
+    def count(self, release_id: str) -> int:
+        """Lists that are stored of a release."""
+        query = select(func.count()).where(_stored.c.release_id == release_id)
+        with self._engine.connect() as db:
+            return db.execute(query).scalar_one()
+
+    def drop(self, release_id: str) -> int:
+        """Removes all lists of a release, in batches that other writers pass between; returns how
+        many there were."""
+        ours = _stored.c.release_id == release_id
+        batch = select(_stored.c.user_id).where(ours).limit(_CHUNK)
+        gone = 0
+        while True:
+            with self._engine.begin() as db:
+                dropped = db.execute(delete(_stored).where(ours, _stored.c.user_id.in_(batch)))
+            gone += dropped.rowcount
+            if dropped.rowcount < _CHUNK:
+                return gone
 
     def read(self, release_id: str, user_id: str) -> tuple[list[str], list[float]] | None:
         """A user's list as `(item_ids, scores)`, best first; None without one.

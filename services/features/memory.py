@@ -46,5 +46,11 @@ class InMemoryStore:
     async def complete_release(self, release_id: str, counts: RowCounts) -> None:
         self._releases[release_id] = counts
 
+    async def drop_release(self, release_id: str) -> None:
+        self._releases.pop(release_id, None)
+        for rows in (self._users, self._items):
+            for key in [key for key in rows if key[0] == release_id]:
+                del rows[key]
+
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -76,6 +76,12 @@ class ReleaseLoader:
         """Ids of the releases that were asked for since the start."""
         return {*self._loads, *self._looked}
 
+    def forget(self, release_id: str) -> None:
+        """Ends the push of a release that is no more, and knows nothing of it from then on."""
+        if load := self._loads.pop(release_id, None):
+            load.cancel()
+        self._looked.pop(release_id, None)
+
     async def close(self) -> None:
         """Ends pushes in progress; the next `prepare` starts them again."""
         tasks = [*self._loads.values(), *self._looking]

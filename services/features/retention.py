@@ -5,8 +5,8 @@ import logging
 import time
 
 from models.popularity import SECONDS_A_DAY
+from services.common.leases import Lease
 from services.features.async_log import AsyncEventLog
-from services.features.leases import Lease
 from services.features.publisher import SessionPublisher
 
 LEASE_SECONDS = 60.0

@@ -6,9 +6,11 @@ import logging
 from grpc import aio
 
 from services.common import stored
+from services.common.collected import CollectedReleases, Sweeper
 from services.common.database import open_database
 from services.common.erased import Tombstone
 from services.common.errors import FailedPrecondition
+from services.common.leases import Lease
 from services.common.live_items import LiveItemTable
 from services.common.releases import ReleaseRegistry
 from services.common.slates import SlateLog, erase_slates
@@ -17,7 +19,6 @@ from services.features.codec import encode_trend
 from services.features.erasure import UserEraser
 from services.features.event_log import EventLog, erase_events
 from services.features.items import ItemUpserts
-from services.features.leases import Lease
 from services.features.offline import OfflineSessions
 from services.features.offline_parts import SessionParts
 from services.features.publisher import SessionPublisher
@@ -69,6 +70,8 @@ class FeaturesService:
         )
         lease = Lease(self._engine, "retention", LEASE_SECONDS)
         self._retention = Retention(self._log, self._publisher, lease, settings.retention_days)
+        self._collected = CollectedReleases(self._engine)
+        self._sweeper = Sweeper(self._drop_collected)
 
     def register(self, server: aio.Server) -> None:
         features_pb2_grpc.add_FeatureServiceServicer_to_server(
@@ -94,8 +97,10 @@ class FeaturesService:
         if active is not None:
             await self._prepare(active)
         self._retention.start()
+        self._sweeper.start()
 
     async def close(self) -> None:
+        await self._sweeper.close()
         await self._retention.close()
         await self._eraser.close()
         await self._publisher.close()
@@ -109,6 +114,7 @@ class FeaturesService:
     async def _erase_online(self, user_id: str, _: Tombstone) -> None:
         """From the online store, where every release that was ever prepared may have a row."""
         known = {release.release_id for release in await self._log.read(self._registry.list)}
+        known.update(await self._log.read(self._collected.with_rows))
         await self._store.erase_user(user_id, sorted(known | self._releases.prepared))
 
     async def _erase_offline(self, user_id: str, tombstone: Tombstone) -> None:
@@ -117,6 +123,13 @@ class FeaturesService:
     async def _erase_slates(self, user_id: str, tombstone: Tombstone) -> None:
         until = tombstone.erased_at + _CLOCKS_DIFFER_SECONDS
         await self._log.write(lambda: SlateLog(self._engine).erase(user_id, until))
+
+    async def _drop_collected(self) -> None:
+        for release_id in await asyncio.to_thread(self._collected.with_rows):
+            self._releases.forget(release_id)
+            await self._store.drop_release(release_id)
+            await asyncio.to_thread(self._collected.rows_dropped, release_id)
+            log.info("rows of a collected release dropped", extra={"release_id": release_id})
 
     async def _prepare(self, release_id: str) -> None:
         try:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from services.common.errors import Unavailable
-from services.features.feast_deletion import delete_rows
+from services.features.feast_deletion import delete_rows, delete_rows_of_release
 from services.features.feast_rows import Key, Row, decode_row, encode_rows, feature_names
 from services.features.release_rows import ItemMetadata, RowCounts, UserProfile
 from services.features.repo import definitions
@@ -25,6 +25,7 @@ _OPEN_ATTEMPTS = 5
 _PUSHED_USERS = 100_000
 _NEVER = sys.maxsize
 _ITEMS_A_READ = 100  # a read of so many items holds up others for a few milliseconds
+_BETWEEN_BATCHES_SECONDS = 0.005  # for live reads; nobody waits for rows to go
 
 T = TypeVar("T")
 
@@ -58,6 +59,9 @@ class FeatureStore(Protocol):
 
     async def complete_release(self, release_id: str, counts: RowCounts) -> None:
         """Says that all rows of a release are stored."""
+
+    async def drop_release(self, release_id: str) -> None:
+        """Removes all rows of a release, also of one that is not complete."""
 
     async def close(self) -> None:
         """Waits for calls in progress and lets go of the store."""
@@ -135,6 +139,16 @@ class FeastStore:
         row = ({"release_id": release_id}, counts)
         await self._call(partial(self._write, definitions.release_rows, [row]))
 
+    async def drop_release(self, release_id: str) -> None:
+        key = {"release_id": release_id}
+        await self._call(partial(self._delete, definitions.release_rows, [key]))
+        for view in (definitions.user_profile, definitions.item_metadata):
+            batches = await self._call(partial(self._dropping, view, release_id))
+            while True:
+                if await self._call(partial(next, batches, None)) is None:
+                    break
+                await asyncio.sleep(_BETWEEN_BATCHES_SECONDS)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
         self._opened = None
@@ -186,6 +200,10 @@ class FeastStore:
 
     def _delete(self, view: feast.FeatureView, keys: Sequence[Key]) -> None:
         delete_rows(self._feast.provider.online_store, self._config, view, keys)
+
+    def _dropping(self, view: feast.FeatureView, release_id: str) -> Iterator[int]:
+        store = self._feast.provider.online_store
+        return delete_rows_of_release(store, self._config, view, release_id)
 
     def _push_newest(self, sessions: Mapping[str, Session]) -> None:
         # SQLite lets an older row overwrite a newer one. Redis compares event times itself, but not

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from models.events import NEGATIVE
 from models.trending import LATE_SECONDS, Trend, TrendCounters
+from services.common.leases import Lease
 from services.features.events import MAX_SECONDS_AHEAD
-from services.features.leases import Lease
 from services.features.log_tail import Hole, LogTail, TailEvent
 from services.features.trend_snapshots import TrendSnapshot, TrendSnapshots
 

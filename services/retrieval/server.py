@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from grpc import aio
 
+from services.common.collected import CollectedReleases, Sweeper
 from services.common.database import open_database
 from services.common.errors import Unavailable
 from services.common.live_items import LiveItemTable
@@ -91,6 +92,8 @@ class RetrievalService:
         self._engine = open_database(settings.database_url)
         self._items = LiveItems(LiveItemTable(self._engine))
         self._live = LiveVectors(self._items)
+        self._collected = CollectedReleases(self._engine)
+        self._sweeper = Sweeper(self._drop_collected)
 
     def register(self, server: aio.Server) -> None:
         torch.set_num_threads(1)  # one user vector at a time; more threads only get in the way
@@ -114,6 +117,7 @@ class RetrievalService:
     async def start(self) -> None:
         """Prepares the active release, if there is one; waits for Milvus, and says so."""
         await asyncio.to_thread(self._items.start)
+        self._sweeper.start()
         active = await asyncio.to_thread(ReleaseRegistry(self._engine).active)
         if active is None:
             return
@@ -128,10 +132,17 @@ class RetrievalService:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def close(self) -> None:
+        await self._sweeper.close()
         if self._index is not None:
             await self._index.close()
         await asyncio.to_thread(self._items.close)
         self._engine.dispose()
+
+    async def _drop_collected(self) -> None:
+        assert self._index is not None
+        gone = await asyncio.to_thread(self._collected.all)
+        for release_id in await self._index.drop_stored(gone):
+            log.info("vectors of a collected release dropped", extra={"release_id": release_id})
 
     def _hold(self, loaded: LoadedRelease) -> None:
         assert self._index is not None

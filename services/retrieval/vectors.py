@@ -1,6 +1,6 @@
 """The seam to the vector index: what retrieval asks of one, and an exact twin in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -111,6 +111,16 @@ class VectorIndex(Protocol):
     async def drop(self, release_id: str) -> None:
         """Forgets a release and deletes what the index stores of it."""
 
+    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
+        """Forgets releases, and drops those that the index stores something of.
+
+        Returns:
+            Ids of those that were dropped.
+
+        Raises:
+            Unavailable: the index does not answer.
+        """
+
     async def close(self) -> None:
         """Closes the connection."""
 
@@ -156,6 +166,12 @@ class ExactIndex:
 
     async def drop(self, release_id: str) -> None:
         self.forget(release_id)
+
+    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
+        stored = [each for each in release_ids if each in self._tables]
+        for release_id in stored:
+            self.forget(release_id)
+        return stored
 
     async def close(self) -> None:
         self._tables.clear()

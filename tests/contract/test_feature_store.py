@@ -162,6 +162,30 @@ async def test_an_erased_user_leaves_nothing_and_others_keep_all(store: FeatureS
     assert await stored(store) == session(1)
 
 
+async def test_a_dropped_release_leaves_nothing_and_others_keep_all(store: FeatureStore) -> None:
+    gone, stays = "20261126-120000-0123abcd", "20261126-120000-0123abce"
+    users = [UserProfile(f"u{n}", "de", ["a"], [1.0]) for n in range(700)]
+    items = [ItemMetadata(f"i{n}", f"T{n}", ["War"], 1950, True, [n + 0.5]) for n in range(700)]
+    for release_id in (gone, stays):
+        await store.push_users(release_id, users)
+        await store.push_items(release_id, items)
+        await store.complete_release(release_id, RowCounts(700, 700))
+    namesake = UserProfile(gone, "de", ["a"], [1.0])
+    await store.push_users(stays, [namesake])
+    await store.push_sessions({"u0": session(3)})
+    for _ in range(2):
+        await store.drop_release(gone)
+    await store.drop_release("never-there")
+    assert await store.read_release(gone) is None
+    assert await store.read_items(gone, [item.item_id for item in items]) == []
+    assert await store.read_user("u0", gone) == (session(3), UserProfile("u0"))
+    assert await store.read_user("u699", gone) == (Session(), UserProfile("u699"))
+    assert await store.read_release(stays) == RowCounts(700, 700)
+    assert await store.read_items(stays, [item.item_id for item in items]) == items
+    assert await store.read_user("u0", stays) == (session(3), users[0])
+    assert await store.read_user(gone, stays) == (Session(), namesake)
+
+
 @pytest.mark.redis
 @pytest.mark.postgres
 async def test_replicas_that_start_together_on_an_empty_sql_registry_all_open(

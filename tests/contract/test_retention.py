@@ -11,10 +11,10 @@ from sqlalchemy.event import listen
 
 from services.common.database import open_database
 from services.common.errors import Unavailable
+from services.common.leases import Lease
 from services.features.async_log import AsyncEventLog
 from services.features.event_log import EventLog
 from services.features.events import Event
-from services.features.leases import Lease
 from services.features.memory import InMemoryStore
 from services.features.publisher import SessionPublisher
 from services.features.recorder import EventRecorder

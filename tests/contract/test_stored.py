@@ -94,3 +94,22 @@ def test_others_can_write_while_lists_are_gathered(stored: StoredRecommendations
     stored.write("r", with_a_neighbour())
     assert stored.read("other", "u0") == (["i3", "i0"], [0.5, 0.25])
     assert stored.read("r", "u0") == (["i1", "i0"], [0.5, 0.25])
+
+
+def test_all_lists_of_a_release_are_dropped_and_no_others(stored: StoredRecommendations) -> None:
+    stored.write("gone", lists("i1"))
+    stored.write("stays", lists("i2", 3))
+    assert (stored.count("gone"), stored.releases()) == (USERS, {"gone", "stays"})
+    assert stored.drop("gone") == USERS
+    assert stored.drop("gone") == 0
+    assert stored.releases() == {"stays"}
+    assert stored.read("stays", "u2") == (["i2", "i0"], [0.5, 0.25])
+
+
+def test_nothing_is_stored_when_what_goes_with_it_fails(stored: StoredRecommendations) -> None:
+    def fails(_db: object) -> None:
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        stored.write("r", lists("i1", 1), also=fails)
+    assert stored.releases() == set()

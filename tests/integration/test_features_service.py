@@ -19,7 +19,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from models.session import SESSION_LENGTH
 from services.common.channels import open_channel
+from services.common.collected import CollectedReleases
 from services.common.database import open_database
+from services.common.garbage import collect
 from services.common.ports import free_ports
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
@@ -266,6 +268,31 @@ async def test_the_active_release_is_prepared_before_the_service_is_ready(
         release.path.rename(tmp_path / "moved away")
         user = await user_features(channel, user="u1", release_id=release.release_id)
         assert list(user.factors) == expected
+
+
+async def test_rows_of_a_collected_release_are_dropped(
+    make_settings: MakeSettings, make_release: MakeRelease
+) -> None:
+    settings, gone, active = make_settings(), make_release(), make_release()
+    engine = open_database(settings.database_url)
+    registry, collected = ReleaseRegistry(engine), CollectedReleases(engine)
+    for release in (gone, active):
+        registry.add(release.release_id, {})
+    registry.activate(active.release_id)
+    async with serving(settings) as channel:
+        user = await user_features(channel, user="u1", release_id=gone.release_id)
+        assert list(user.factors) == gone.user_factors[1].tolist()
+    assert collect(engine, settings.release_root, keep=0).releases == [gone.release_id]
+    async with serving(settings) as channel:
+        ends = time.monotonic() + SECONDS
+        while collected.with_rows():
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.05)
+        code, _ = await refusal(user_features(channel, user="u1", release_id=gone.release_id))
+        assert code == grpc.StatusCode.FAILED_PRECONDITION
+        user = await user_features(channel, user="u1", release_id=active.release_id)
+        assert list(user.factors) == active.user_factors[1].tolist()
+    engine.dispose()
 
 
 async def test_the_server_reports_its_health_and_describes_itself(channel: aio.Channel) -> None:

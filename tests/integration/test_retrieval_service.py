@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pymilvus import AsyncMilvusClient
 
 from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.channels import open_channel
 from services.common.database import open_database
+from services.common.garbage import collect
 from services.common.live_items import MOST_LIVE_ITEMS, LiveItem, LiveItemTable
 from services.common.model_input import decode_user
 from services.common.releases import ReleaseRegistry
 from services.common.server import ServiceServer
+from services.retrieval.collection import collection_name
 from services.retrieval.server import QUOTAS, RetrievalService
 from services.retrieval.settings import RetrievalSettings
+from services.retrieval.vectors import Space
 from tandem.model.v1 import model_pb2
 from tandem.retrieval.v1 import retrieval_pb2 as pb
 from tandem.retrieval.v1 import retrieval_pb2_grpc
@@ -164,6 +168,31 @@ async def test_while_milvus_is_down_the_other_sources_answer_and_health_stays(
         assert time.monotonic() < deadline, answer.sources
         await asyncio.sleep(0.05)
         answer = await stub.Retrieve(request(release), timeout=DEADLINE)
+
+
+async def test_vectors_of_a_collected_release_are_dropped(
+    settings: RetrievalSettings, release: Release, lite: MilvusLite
+) -> None:
+    server = ServiceServer(RetrievalService(settings), settings)
+    await server.start()
+    async with open_channel([f"127.0.0.1:{server.port}"]) as channel:
+        await prepare(retrieval_pb2_grpc.RetrievalServiceStub(channel), release)
+    await server.stop()
+    ours = {collection_name(release.release_id, space) for space in Space}
+    client = AsyncMilvusClient(uri=lite.uri, dedicated=True)
+    assert ours <= set(await client.list_collections())
+    engine = open_database(settings.database_url)
+    ReleaseRegistry(engine).add(release.release_id, {})
+    assert collect(engine, settings.release_root, keep=0).releases == [release.release_id]
+    engine.dispose()
+    server = ServiceServer(RetrievalService(settings), settings)
+    await server.start()
+    deadline = time.monotonic() + DEADLINE
+    while not ours.isdisjoint(await client.list_collections()):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    await server.stop()
+    await client.close()
 
 
 async def test_the_active_release_is_searchable_when_the_service_says_it_serves(

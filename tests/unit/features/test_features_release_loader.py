@@ -106,3 +106,16 @@ async def test_users_who_were_erased_are_left_out(make_release: MakeRelease) -> 
     assert counts.users == 2
     profiles = [(await store.read_user(f"u{n}", release.release_id))[1] for n in range(3)]
     assert [bool(profile.factors) for profile in profiles] == [True, False, True]
+
+
+async def test_the_push_of_a_release_that_is_no_more_ends(make_release: MakeRelease) -> None:
+    release, store = make_release(n_users=500), InMemoryStore()
+    loader = ReleaseLoader(release.path.parent, store, nobody)
+    pushing = asyncio.create_task(loader.prepare(release.release_id))
+    await asyncio.sleep(0)
+    loader.forget(release.release_id)
+    with pytest.raises(asyncio.CancelledError):
+        await pushing
+    assert loader.prepared == set()
+    loader.forget("never-there")
+    assert await loader.prepare(release.release_id) == RowCounts(users=500, items=250)

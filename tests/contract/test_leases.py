@@ -1,0 +1,50 @@
+"""One process has a lease at a time, and others are told which, on SQLite and PostgreSQL alike."""
+
+import time
+
+from sqlalchemy import Engine
+
+from services.common.leases import Lease
+from tests.contract.databases import engine
+
+__all__ = ["engine"]
+
+
+def test_the_holder_is_named_since_it_began(engine: Engine) -> None:
+    first, second = (Lease(engine, "job", 60.0, who) for who in ("first", "second"))
+    assert first.holder() is None
+    before = time.time()
+    assert first.take() and not second.take()
+    began = second.holder()
+    assert first.take()
+    renewed = second.holder()
+    assert began is not None and renewed is not None
+    assert began.who == "first" and before <= began.since <= time.time()
+    assert (renewed.since, renewed.who) == (began.since, "first")
+    assert renewed.until > began.until
+
+
+def test_the_next_holder_begins_anew(engine: Engine) -> None:
+    assert Lease(engine, "job", -1.0, "killed").take()
+    lease = Lease(engine, "job", 60.0, "next")
+    assert lease.holder() is None
+    before = time.time()
+    assert lease.take()
+    holder = lease.holder()
+    assert holder is not None and holder.who == "next" and holder.since >= before
+
+
+def test_a_lease_is_renewed_while_the_job_lasts_and_free_at_once_after_it(engine: Engine) -> None:
+    mine, other = Lease(engine, "job", 0.5), Lease(engine, "job", 0.5)
+    assert mine.take()
+    with mine.renewed(every=0.05):
+        time.sleep(0.8)
+        assert not other.take()
+    assert other.take()
+
+
+def test_nobody_gives_back_what_another_has(engine: Engine) -> None:
+    mine, other = Lease(engine, "job", 60.0), Lease(engine, "job", 60.0)
+    assert mine.take()
+    other.give_back()
+    assert not other.take()
