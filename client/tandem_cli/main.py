@@ -27,6 +27,7 @@ _MODULES = {
     "upsert-items": "upserts",
     "evaluate": "measure",
     "bench": "measure",
+    "skew": "skew",
 }
 
 
