@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from models.errors import ReportedError
 from models.final_score import FinalScorer, release_scorer
 from models.friends import friends_items
-from models.history import UserHistory, WeightedRows
+from models.history import Surroundings, UserHistory, WeightedRows
 from models.release import Release, ReleaseError
 from models.session import SESSION_LENGTH
 from models.trending import LATE_SECONDS, TREND_ITEMS, TrendCounters
@@ -51,7 +51,7 @@ SCORE_TOLERANCE = 1e-5
 """Of a score, or of 1 where the score is less: what arithmetic in another order makes of it."""
 
 _WEIGHT_TOLERANCE = 1e-6
-_MOST_STATES = 500
+_MOST_STATES = 100  # of the log that the trend of one request is compared with, the newest
 _SMOOTHING = 5.0  # events, as in shares of a trend
 _NEVER = 3_600.0
 _FEATURES = (
@@ -246,6 +246,7 @@ class PastTrends:
         self._block: Block | None = next(blocks, None)
         self._at = 0
         self._made: dict[tuple[float, str], WeightedItems] = {}
+        self._rows: dict[tuple[int, int, int], Surroundings] = {}
         self.counters: TrendCounters[str] = TrendCounters()
 
     def count_to(self, key: float) -> None:
@@ -257,6 +258,7 @@ class PastTrends:
                 part = slice(self._at, end)
                 self.counters.add(block.items[part], block.regions[part], block.times[part])
                 self._made.clear()
+                self._rows.clear()
                 self._at = end
             if end < len(block.keys):
                 return
@@ -266,6 +268,16 @@ class PastTrends:
         """Features of a user, with what is on the rise everywhere and in a region, if it is one."""
         here = self._top(half_life_days, region) if region else known.trend_here
         return replace(known, trend=self._top(half_life_days, ""), trend_here=here)
+
+    def rows(self, query: Query, known: UserFeatures) -> Surroundings:
+        """What `with_user` makes of `laid_over`, as long as nothing more is counted."""
+        key = id(query.catalogue), id(known.trend), id(known.trend_here)
+        if key not in self._rows:
+            only = UserFeatures(trend=known.trend, trend_here=known.trend_here)
+            user = with_user(query, only, SeenItems()).user
+            assert user is not None
+            self._rows[key] = user.around
+        return self._rows[key]
 
     def _top(self, half_life_days: float, region: str) -> WeightedItems:
         if (half_life_days, region) not in self._made:
@@ -401,27 +413,29 @@ def _with_friends(
 def _compare_trends(past: PastLog, hydrated: Sequence[tuple[Asked, _Known]], found: Parity) -> None:
     """Sweeps the log once, and keeps of each request the state that is nearest to what it read."""
     moments = _states(past, [asked.span for asked, _ in hydrated])
-    wanted = list[tuple[float, int]]()
-    for at, each in enumerate(moments):
-        if len(each) > _MOST_STATES:
-            found.skipped["trend: moved too fast"] += 1
-            continue
-        wanted += [(moment, at) for moment in each]
-    best = dict[int, tuple[float, float]]()
-    slack = dict[int, tuple[float, float]]()
-    until = max((moment for moment, _ in wanted), default=-math.inf)
+    wanted = sorted(
+        (moment, at) for at, each in enumerate(moments) for moment in each[-_MOST_STATES:]
+    )
+    best = [(math.inf, math.inf)] * len(hydrated)
+    slack = [(_WEIGHT_TOLERANCE, _WEIGHT_TOLERANCE)] * len(hydrated)
+    until = wanted[-1][0] if wanted else -math.inf
     trends, removed = PastTrends(past.blocks(by_arrival=True, until=until)), past.removed()
-    for moment, at in sorted(wanted):
+    for moment, at in wanted:
+        if best[at] == (0.0, 0.0):
+            continue
         asked, known = hydrated[at]
         trends.count_to(moment)
-        apart, nearest = _trend_apart(trends, asked, known), best.get(at, (math.inf, math.inf))
+        apart = _trend_apart(trends, asked, known)
         # Each list on its own: the service may have made one of them a little earlier.
-        best[at] = min(apart[0], nearest[0]), min(apart[1], nearest[1])
+        best[at] = min(apart[0], best[at][0]), min(apart[1], best[at][1])
         slack[at] = _trend_slack(trends, asked, known, removed)
-    for at, apart in best.items():
-        request_id = hydrated[at][0].row.request_id
-        for name, difference, most in zip(("trend", "trend_here"), apart, slack[at], strict=True):
-            found.features[name].add(request_id, difference, most)
+    for (asked, _), each, apart, most in zip(hydrated, moments, best, slack, strict=True):
+        beyond = apart[0] > most[0] or apart[1] > most[1]
+        if beyond and len(each) > _MOST_STATES:  # it may have read one that was not tried
+            found.skipped["trend: moved too fast"] += 1
+            continue
+        found.features["trend"].add(asked.row.request_id, apart[0], most[0])
+        found.features["trend_here"].add(asked.row.request_id, apart[1], most[1])
 
 
 def _trend_slack(
@@ -456,12 +470,11 @@ def _trend_apart(trends: PastTrends, asked: Asked, known: _Known) -> tuple[float
     told = not as_of or as_of >= asked.span.end - LATE_SECONDS or trends.counters.knows(as_of)
     if days and told:
         features = trends.laid_over(features, days, known.user.region)
-    user = with_user(asked.query, features, SeenItems()).user
-    assert user is not None
+    around = trends.rows(asked.query, features)
     logged = asked.logged.around
     return (
-        _weights_apart(user.around.trend, logged.trend),
-        _weights_apart(user.around.trend_here, logged.trend_here),
+        _weights_apart(around.trend, logged.trend),
+        _weights_apart(around.trend_here, logged.trend_here),
     )
 
 
@@ -521,9 +534,9 @@ def _padded(
 
 def _weights_apart(made: WeightedRows, logged: WeightedRows) -> float:
     """The largest difference of weights. What a full list lacks may weigh as much as its last."""
-    rows = np.union1d(made.rows, logged.rows).astype(np.int32)
-    if not len(rows):
+    if np.array_equal(made.rows, logged.rows) and np.array_equal(made.weights, logged.weights):
         return 0.0
+    rows = np.union1d(made.rows, logged.rows).astype(np.int32)
     one, other = made.of(rows), logged.of(rows)
     for mine, listed, theirs in ((one, made, other), (other, logged, one)):
         if len(listed) >= TREND_ITEMS:
