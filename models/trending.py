@@ -154,6 +154,19 @@ class TrendCounters(Generic[K]):
         shares /= scope.totals[column] * faded + _SMOOTHING
         return Trend([item for _, item in ranked], shares.astype(np.float32))
 
+    def total(self, half_life_days: float, region: str = "") -> float:
+        """The decayed number of all events, relative to the newest, as `top` divides by it.
+
+        Raises:
+            ValueError: another half-life.
+        """
+        column = HALF_LIVES_DAYS.index(half_life_days)
+        scope = self._regions.get(region) if region else self._everywhere
+        if scope is None or not len(scope.slots):
+            return 0.0
+        faded = np.exp2((self._landmarks[column] - self.newest) / self._half_lives[column])
+        return float(scope.totals[column] * faded)
+
     def copy(self) -> "TrendCounters[K]":
         """The same counts, which go on separately: quickly made, to be dumped on another thread."""
         copied: TrendCounters[K] = TrendCounters(self._most_items, self._most_regions)

@@ -28,6 +28,7 @@ _MODULES = {
     "upsert-items": "upserts",
     "evaluate": "measure",
     "bench": "measure",
+    "skew": "skew",
 }
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
 
@@ -23,13 +23,16 @@ from sqlalchemy import (
 from services.common.database import insert_of, metadata
 from services.common.erased import erased_users, user_hash
 from services.features.events import MAX_REGION_LENGTH, FieldError, check_id, check_text
+from services.features.release_rows import UserProfile
 from services.features.versions import user_versions
 
 MAX_USERS = 1_000
 MAX_FRIENDS = 1_000
 
+TABLE = "users"
+
 _users = Table(
-    "users",
+    TABLE,
     metadata,
     Column("user_id", String(128), primary_key=True),
     Column("region", String(64), nullable=False),
@@ -82,6 +85,15 @@ class Standing:
     version: int
     user: User | None
     erased: bool
+
+
+def current_profile(profile: UserProfile, standing: Standing) -> UserProfile:
+    """A release's profile, without what an erasure took away, under what was upserted since."""
+    if standing.erased:
+        profile = UserProfile(profile.user_id)
+    if standing.user is not None:
+        profile = replace(profile, region=standing.user.region, friends=standing.user.friends)
+    return profile
 
 
 def validate_user(user: User) -> FieldError | None:

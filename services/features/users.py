@@ -17,7 +17,7 @@ from services.features.release_rows import UserProfile
 from services.features.seen import ALL_SEEN, Seen, SeenWanted
 from services.features.sessions import Session
 from services.features.store import FeatureStore
-from services.features.user_table import Standing
+from services.features.user_table import current_profile
 from services.features.weighted_items import NOTHING, WeightedItems
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class UserReader:
         standing, (session, profile) = await asyncio.gather(
             self._log.standing(user_id), self._stored(user_id, release_id)
         )
-        profile = _current(profile, standing)
+        profile = current_profile(profile, standing)
         own = self._own_events(user_id, standing.version, session, as_of, seen)
         if profile.friends:
             (session, found), friends = await asyncio.gather(
@@ -126,12 +126,3 @@ class UserReader:
         except (Unavailable, TimeoutError) as error:
             log.warning("online store not read", extra={"why": str(error) or "too slow"})
             return Session(), UserProfile(user_id)
-
-
-def _current(profile: UserProfile, standing: Standing) -> UserProfile:
-    """A release's profile, without what an erasure took away, under what was upserted since."""
-    if standing.erased:
-        profile = UserProfile(profile.user_id)
-    if standing.user is not None:
-        profile = replace(profile, region=standing.user.region, friends=standing.user.friends)
-    return profile

@@ -224,3 +224,14 @@ def test_no_events_count_nothing() -> None:
     counters: TrendCounters[str] = TrendCounters()
     counters.add([], [], np.empty(0))
     assert counters.top(2.0, 5).items == []
+
+
+def test_the_total_is_what_shares_are_of() -> None:
+    counters: TrendCounters[str] = TrendCounters()
+    day = 86_400.0
+    counters.add(["a", "a", "b"], ["x", "", "x"], np.array([10 * day, 8 * day, 10 * day]))
+    assert counters.total(2.0) == pytest.approx(2.5)
+    assert counters.total(2.0, "x") == pytest.approx(2.0)
+    assert counters.total(2.0, "y") == 0.0
+    trend = counters.top(2.0, 10)
+    np.testing.assert_allclose(trend.shares * (counters.total(2.0) + 5), [1.5, 1.0], rtol=1e-6)
