@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ReportedError
 from models.release import Release, ReleaseError
@@ -216,6 +217,10 @@ def main() -> None:
         )
     except (ReportedError, TandemError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
+    except SQLAlchemyError as error:
+        sys.exit(f"error: database: {str(error).splitlines()[0]}")
     manifest = done.release.manifest
     document = {
         "release_id": manifest.release_id,

@@ -125,9 +125,9 @@ def _old_checkpoints(folder: Path) -> list[Path]:
 def _age(path: Path) -> float:
     """Seconds since anything in a folder, or a file, last changed."""
     newest = 0.0
-    for each in (path, *(path.iterdir() if path.is_dir() else ())):
-        try:
+    try:
+        for each in (path, *(path.iterdir() if path.is_dir() else ())):
             newest = max(newest, each.stat().st_mtime)
-        except FileNotFoundError:
-            continue  # collected by somebody else, or just renamed
+    except FileNotFoundError:
+        return 0.0  # somebody is at it: it was just renamed, or is being collected
     return time.time() - newest
