@@ -89,11 +89,15 @@ class Query:
     def rules(self) -> Rules:
         return self.active.rules
 
+    @property
+    def place(self) -> str:
+        """The request's region, else the user's; empty when neither is known."""
+        return self.region or (self.user.region if self.user else "")
+
     @cached_property
     def blocks(self) -> Sequence[Block]:
         """All that is blocked for the request."""
-        region = self.region or (self.user.region if self.user else "")
-        return self.rules.blocks(self.age, region, self.device)
+        return self.rules.blocks(self.age, self.place, self.device)
 
     @property
     def release(self) -> Release:
@@ -179,6 +183,11 @@ class Candidates:
             return np.zeros(len(self), np.bool_)
         found: NDArray[np.bool_] = self.ranks[:, self.source_names.index(name)] > 0
         return found
+
+    def only_found_by(self, name: str) -> NDArray[np.bool_]:
+        """(n,) whether a source found each, and no other did."""
+        alone: NDArray[np.bool_] = np.count_nonzero(self.ranks, axis=1) == 1
+        return self.found_by(name) & alone
 
     def sources_of(self, position: int) -> list[str]:
         """Names of the sources that found the candidate at a position."""

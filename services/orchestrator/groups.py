@@ -19,11 +19,9 @@ class CandidateGroups:
 
     Attributes:
         groups: of the candidates, as `models.diversity` takes them.
-        n_genres: columns that are genres.
     """
 
     groups: Groups
-    n_genres: int
 
     @classmethod
     def of(cls, query: Query, rows: Rows) -> "CandidateGroups":
@@ -48,7 +46,7 @@ class CandidateGroups:
             caps = np.append(caps, np.full(creators.shape[1], most))
         columns = {EACH_GENRE: slice(0, n_genres), EACH_CREATOR: slice(n_genres, None)}
         windows = tuple((columns[s.of], Window(s.most, s.within)) for s in spreads)
-        return cls(Groups(members, caps, windows), n_genres)
+        return cls(Groups(members, caps, windows))
 
     def fit(self, slate: NDArray[np.intp], positions: NDArray[np.intp]) -> NDArray[np.bool_]:
         """(p,) whether each of some candidates exceeds no cap beside a slate.

@@ -371,8 +371,7 @@ class Pipeline:
             return ranked, ()
         started = time.perf_counter()
         placed = self.promoter.place(query, ranked)
-        for_this = ranked.found_by(self.promoter.source)
-        in_vain = for_this & ((ranked.ranks > 0).sum(axis=1) == 1)
+        in_vain = ranked.only_found_by(self.promoter.source)
         in_vain[[each.position for each in placed]] = False
         kept = ranked
         if in_vain.any():

@@ -56,13 +56,12 @@ class SlotPromoter:
 
 def applicable(query: Query) -> Iterator[Promotion]:
     """Promotions that hold for a request, of items that there are."""
-    row_of, region = query.catalogue.items.row_of, query.region
-    region = region or (query.user.region if query.user else "")
+    row_of = query.catalogue.items.row_of
     for promotion in query.rules.promote:
         audience = promotion.audience
         if not promotion.holds_at(query.time) or promotion.item_id not in row_of:
             continue
-        if audience is None or audience.surely_has(query.age, region, query.device):
+        if audience is None or audience.surely_has(query.age, query.place, query.device):
             yield promotion
 
 

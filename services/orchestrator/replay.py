@@ -315,8 +315,8 @@ def _sources(logged: Logged, repeats: bool) -> list[Source]:
     found, level = logged.served.found[0], Level[logged.row.level]
     if repeats:
         return [_LoggedSource(found, level)]
-    only_promoted = found.found_by(PROMOTION) & ((found.ranks > 0).sum(axis=1) == 1)
-    return [_LoggedSource(found.take(~only_promoted), level), PromotionSource()]
+    found = found.take(~found.only_found_by(PROMOTION))
+    return [_LoggedSource(found, level), PromotionSource()]
 
 
 class _AsPlaced:

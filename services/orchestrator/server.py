@@ -110,9 +110,10 @@ class OrchestratorService:
                 settings.probe_seconds,
             ),
         )
+        parts, reasoner = self._parts(), Reasoner(self._ranking)
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
             RecommenderServicer(
-                self._pipeline(),
+                self._pipeline(parts),
                 self._switch,
                 self._stored,
                 self._features,
@@ -121,7 +122,7 @@ class OrchestratorService:
                 self._erased.among,
                 self._rules,
                 self._slates,
-                Reasoner(self._ranking),
+                reasoner,
                 Policy(policy_filters()),
             ),
             server,
@@ -133,15 +134,14 @@ class OrchestratorService:
                 self._live,
                 self._users.forget,
                 self._rules,
-                self._replayer(),
-                Reasoner(self._ranking),
+                self._replayer(parts),
+                reasoner,
                 settings.default_deadline_seconds,
             ),
             server,
         )
 
-    def _pipeline(self) -> Pipeline:
-        parts = self._parts()
+    def _pipeline(self, parts: Parts) -> Pipeline:
         return Pipeline(
             query_hydrators=[
                 self._users,
@@ -171,7 +171,7 @@ class OrchestratorService:
             max_candidates=settings.candidates,
         )
 
-    def _replayer(self) -> SlateReplayer:
+    def _replayer(self, parts: Parts) -> SlateReplayer:
         services = (self._retrieval, self._ranking)
 
         async def prepare(release_id: str) -> None:
@@ -180,7 +180,7 @@ class OrchestratorService:
         return SlateReplayer(
             self._slate_log,
             self._archive,
-            self._parts(),
+            parts,
             self._switch.catalogue,
             lambda release_id: Release(self._settings.release_root / release_id),
             prepare,
