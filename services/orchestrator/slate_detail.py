@@ -1,12 +1,10 @@
 """What the slate log keeps besides the slate: a served request, whole, as compressed bytes."""
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.history import WeightedRows
 from services.common.deadlines import Budget
@@ -24,6 +22,7 @@ from services.orchestrator.candidates import (
     KnownSession,
     Query,
     Rows,
+    merge,
 )
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.pipeline import Dropped, Level, Record, Slate
@@ -80,8 +79,10 @@ class Served:
             columns[PREDICTION] = np.array(message.ranked_predictions, np.float32)
         if message.ranked_boosts:
             columns[BOOST] = np.array(message.ranked_boosts, np.float32)
-        names, ranks = _attribution(self.found, rows)
-        return Candidates(rows, scores, ranks, names, columns)
+        found = merge(self.found)
+        by_row = np.argsort(found.rows)
+        ranks = found.ranks[by_row[np.searchsorted(found.rows[by_row], rows)]]
+        return Candidates(rows, scores, ranks, found.source_names, columns)
 
     def query(self, catalogue: Catalogue, active: ActiveRules, budget: Budget) -> Query:
         """The query as it was after hydration, on the catalogue of the release that it names."""
@@ -214,18 +215,3 @@ def _candidates(message: slate_pb2.FoundCandidates) -> Candidates:
     rows = np.array(message.rows, np.int32)
     ranks = np.array(message.ranks, np.int32).reshape(len(rows), len(message.sources))
     return Candidates(rows, np.array(message.scores, np.float32), ranks, tuple(message.sources))
-
-
-def _attribution(
-    found: Sequence[Candidates], rows: Rows
-) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    """Names of all sources, and the (n, s) ranks they gave some rows."""
-    names = tuple(dict.fromkeys(name for each in found for name in each.source_names))
-    at = {row: position for position, row in enumerate(rows.tolist())}
-    ranks = np.zeros((len(rows), len(names)), np.int32)
-    for each in found:
-        columns = [names.index(name) for name in each.source_names]
-        for position, row in enumerate(each.rows.tolist()):
-            if row in at:
-                ranks[at[row], columns] = np.maximum(ranks[at[row], columns], each.ranks[position])
-    return names, ranks
