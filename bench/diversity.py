@@ -2,8 +2,9 @@
 
     python -m bench.diversity --data DIR [--users N] [--plot FILE] [--json]
 
-Leave-last-out: weights are chosen on events before each user's last one, figures come from that
-one. Slates of ten are composed of the best 500 of the whole catalogue, exactly scored.
+Each user's last five events are the test, each predicted from all before it by models that know
+none of the five; weights are chosen on the five before, by models that know neither. Slates of ten
+are composed of the best 500 of the whole catalogue, exactly scored.
 """
 
 import json
@@ -31,7 +32,7 @@ from training.final_model import Progress, fit_final
 from training.friends import Friends
 from training.metrics import TOP, gini, intra_list_distance, jaccard_distance
 from training.progress import show_progress
-from training.protocols import Fold, leave_last_out
+from training.protocols import Fold
 from training.readers import read
 from training.sequences import EventSequences, event_sequences
 from training.splits import Queries, thinned
@@ -41,7 +42,8 @@ from training.trend import choose_half_life
 
 _CANDIDATES = 500
 _BLOCK = 64
-_VALIDATED = 4  # events of a user; one would leave losses of a few percent to chance
+_ASKED = 5  # events of a user and fold; one would leave losses of a few percent to chance
+_LEAST_KNOWN = 2  # events of a user that are left to learn from
 _MOST_LOST = 0.02
 
 _CALIBRATIONS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -113,7 +115,7 @@ def run(data: InteractionData, questions: int | None, progress: Progress) -> dic
         DataError: the log is too small.
     """
     log, items = event_sequences(data), item_table(data)
-    folds = {"validation": _validation(log), "test": leave_last_out(log).test}
+    folds = {"validation": _fold(log, skipped=_ASKED), "test": _fold(log, skipped=0)}
     for name, fold in folds.items():
         if not len(fold.train) or not len(fold.queries):
             raise DataError("diversity", f"no event for the {name} in {len(log)} events")
@@ -125,14 +127,16 @@ def run(data: InteractionData, questions: int | None, progress: Progress) -> dic
     return describe(*measured["validation"], *measured["test"])
 
 
-def _validation(log: EventSequences) -> Fold:
-    """The events before each user's last one, from models that know none of them."""
-    users = np.flatnonzero(np.diff(log.offsets) >= _VALIDATED + 3)
-    ends = log.offsets[users + 1]
+def _fold(log: EventSequences, skipped: int) -> Fold:
+    """Each user's last events but the skipped ones are asked for; training knows neither.
+
+    Users with too few events for both folds are learnt from, not asked about.
+    """
+    users = np.flatnonzero(np.diff(log.offsets) >= 2 * _ASKED + _LEAST_KNOWN)
+    ends = log.offsets[users + 1, None] - skipped
+    asked = (ends - np.arange(_ASKED, 0, -1)).ravel()
     kept = np.ones(len(log), np.bool_)
-    for back in range(1, _VALIDATED + 2):
-        kept[ends - back] = False
-    asked = (ends[:, None] - np.arange(_VALIDATED + 1, 1, -1)).ravel()
+    kept[(log.offsets[users + 1, None] - np.arange(_ASKED + skipped, 0, -1)).ravel()] = False
     return Fold(log.select(kept), Queries.at(log, asked))
 
 
