@@ -88,7 +88,7 @@ def run(clients: int, seconds: float) -> dict[str, Any]:
             ranking.wait_until_serving()
             shown.update("calling")
             watched = asyncio.run(_watch(ranking, request, clients, seconds))
-    return _described(watched, clients, seconds)
+    return describe(watched, clients, seconds)
 
 
 def _activate(state: Path, release_id: str) -> None:
@@ -157,16 +157,19 @@ def _in_rotation(folder: Path) -> int | None:
                 answer = connection.makefile().read()
             except OSError:
                 continue
-        return sum(
-            row["# pxname"] == f"grpc-{NAME}"
+        taking_calls = [
+            row
+            for row in csv.DictReader(io.StringIO(answer))
+            if row["# pxname"] == f"grpc-{NAME}"
             and row["svname"].startswith("SERVE_REPLICA")
             and row["status"].startswith("UP")
-            for row in csv.DictReader(io.StringIO(answer))
-        )
+        ]
+        return len(taking_calls)
     return None
 
 
-def _described(watched: Watched, clients: int, seconds: float) -> dict[str, Any]:
+def describe(watched: Watched, clients: int, seconds: float) -> dict[str, Any]:
+    """The document of a run; arguments as of `run`."""
     ends = np.array([end for end, _ in watched.calls])
     millis = np.array([took for _, took in watched.calls])
     moments = np.array([moment for moment, _ in watched.replicas])
