@@ -11,7 +11,7 @@ from tandem_cli.options import json_option, state_option
 from tandem_cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from training.skew import Parity
+    from training.skew.findings import Parity
 
 
 @click.command()
@@ -30,7 +30,7 @@ def skew(requests: int, state: State, as_json: bool) -> None:
     The system may be up or down. Exits with 1 when a feature or a score differs; that what is
     served has moved away from what was learnt is only said.
     """
-    from training.skew import SkewError
+    from training.skew.findings import SkewError
 
     found, document = _measure(state, requests)
     if as_json:
@@ -43,7 +43,7 @@ def skew(requests: int, state: State, as_json: bool) -> None:
 
 def _measure(state: State, requests: int) -> tuple["Parity", dict[str, Any]]:
     from services.common.database import open_database
-    from training.skew_report import measure
+    from training.skew.report import measure
 
     path = make_url(state.database_url).database
     if path is None or not Path(path).exists():

@@ -46,9 +46,10 @@ from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.slate.v1 import slate_pb2
 from tandem_cli.main import main
 from tests.unit.orchestrator.test_pipeline import ListSource
-from training.drift import psi
-from training.skew import Parity, parity
-from training.skew_report import measure
+from training.skew.drift import psi
+from training.skew.findings import Parity
+from training.skew.parity import parity
+from training.skew.report import measure
 
 N_ITEMS = 60
 NO_RULES = ActiveRules.of("")
@@ -141,7 +142,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     # This trend is never behind, and these tests last less than one may be.
-    monkeypatch.setattr("training.skew.TREND_LAG_SECONDS", 0.0)
+    monkeypatch.setattr("training.skew.trends.TREND_LAG_SECONDS", 0.0)
     release = _release(tmp_path / "releases")
     engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
     RulesArchive(engine).put(NO_RULES.digest, NO_RULES.text)

@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from models.history import UserHistory
 from models.release import Release, ReleaseError
-from training.drift import Drift, drift_of
-from training.skew import SCORE_TOLERANCE, Parity, parity
+from training.skew.drift import Drift, drift_of
+from training.skew.findings import SCORE_TOLERANCE, Parity
+from training.skew.parity import parity
 
 
 def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, dict[str, Any]]:
