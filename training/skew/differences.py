@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 from models.history import WeightedRows
 from models.trending import TREND_ITEMS
 
+_NO_NUMBER = float(np.finfo(np.float32).max)
+
 WEIGHT_TOLERANCE = 1e-6
 """Of weights of items, which are sums in an order of their own."""
+
+
+def largest(differences: NDArray[np.float32]) -> float:
+    """The largest of (n,) differences, 0 of none; one that is no number exceeds any tolerance."""
+    return float(np.nan_to_num(differences.max(initial=0.0), nan=_NO_NUMBER, posinf=_NO_NUMBER))
 
 
 def places(made: NDArray[Any], logged: NDArray[Any], lengths: bool = True) -> float:
@@ -22,8 +29,7 @@ def places(made: NDArray[Any], logged: NDArray[Any], lengths: bool = True) -> fl
 def apart(made: NDArray[np.float32], logged: NDArray[np.float32]) -> float:
     """The largest difference of the newest values that both have."""
     common = min(len(made), len(logged))
-    differences = abs(made[len(made) - common :] - logged[len(logged) - common :])
-    return float(differences.max(initial=0.0))
+    return largest(abs(made[len(made) - common :] - logged[len(logged) - common :]))
 
 
 def padded(
@@ -43,4 +49,4 @@ def weights_apart(made: WeightedRows, logged: WeightedRows) -> float:
         if len(listed) >= TREND_ITEMS:
             absent = mine == 0
             mine[absent] = np.minimum(theirs[absent], listed.weights.min())
-    return float(abs(one - other).max())
+    return largest(abs(one - other))

@@ -113,3 +113,8 @@ class Parity:
             if each.example
         ]
         return "; ".join(faults)
+
+    def require(self) -> None:
+        """Raises `SkewError` when anything differs."""
+        if fault := self.fault():
+            raise SkewError(fault)

@@ -4,6 +4,7 @@ import numpy as np
 
 from models.final_score import FinalScorer, release_scorer
 from models.release import ReleaseError
+from training.skew.differences import largest
 from training.skew.findings import SCORE_TOLERANCE, Parity, ScoreSkew
 
 
@@ -33,7 +34,7 @@ def compare_scores(found: Parity) -> None:
         if not whole.any():
             continue
         again = scorer.score(asked.logged, rows[whole])
-        apart = float((abs(again - scores[whole]) / np.maximum(1.0, abs(again))).max())
+        apart = largest(abs(again - scores[whole]) / np.maximum(1.0, abs(again)))
         skew.requests += 1
         skew.scores += int(whole.sum())
         skew.largest = max(skew.largest, apart)
