@@ -25,8 +25,8 @@ class Predicting:
         return Scored(candidates.scores, {PREDICTION: same})
 
 
-def counted(name: str, labels: Mapping[str, str] | None = None) -> float:
-    return REGISTRY.get_sample_value(name, dict(labels or {})) or 0.0
+def counted(name: str, labels: Mapping[str, str]) -> float:
+    return REGISTRY.get_sample_value(name, dict(labels)) or 0.0
 
 
 FULL = {"method": "Recommend", "level": "FULL"}
@@ -35,7 +35,7 @@ UNAVAILABLE = {"by": "UnavailableFilter"}
 
 
 async def test_levels_drops_and_top_scores_are_counted(query: Callable[..., Query]) -> None:
-    samples = (
+    samples: tuple[tuple[str, dict[str, str]], ...] = (
         ("tandem_answers_total", FULL),
         ("tandem_answers_total", UNRANKED),
         ("tandem_dropped_candidates_total", UNAVAILABLE),
@@ -52,9 +52,9 @@ async def test_levels_drops_and_top_scores_are_counted(query: Callable[..., Quer
 async def test_a_score_that_is_no_number_leaves_the_others_as_they_are(
     query: Callable[..., Query],
 ) -> None:
-    before = counted("tandem_top_scores_count")
+    before = counted("tandem_top_scores_count", {})
     count_slate(await pipeline(scorers=[Predicting(math.nan)]).run(query()))
-    assert counted("tandem_top_scores_count") == before
+    assert counted("tandem_top_scores_count", {}) == before
 
 
 def test_each_level_is_there_before_it_is_first_served() -> None:
