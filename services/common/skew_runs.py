@@ -41,7 +41,7 @@ class DriftedFeature:
         release_id: the release.
         feature: name.
         psi: population stability index.
-        drifted: whether that is more than chance and habit explain.
+        drifted: whether that is above its limit, of enough histories.
     """
 
     release_id: str
@@ -57,7 +57,7 @@ class SkewRun:
     Attributes:
         checked_at: Unix seconds at which the logs were read.
         requests: logged ones that were looked at.
-        compared: those that could be compared.
+        compared: those of which any feature could be compared.
         features: every feature.
         scores: largest difference of scores, by release id.
         drift: every feature of every release.

@@ -131,7 +131,7 @@ def _of_drift(run: SkewRun) -> Iterator[Metric]:
     )
     drifted = GaugeMetricFamily(
         "tandem_drift_flagged",
-        "1 where that is above its limit, of enough users.",
+        "1 where that is above its limit, of enough histories.",
         labels=["release", "feature"],
     )
     for each in run.drift:

@@ -39,7 +39,7 @@ def _run(checked_at: float, found: Parity, drift: list[Drift]) -> SkewRun:
     return SkewRun(
         checked_at,
         found.requests,
-        len(found.asked),
+        max(each.compared for each in found.features.values()),
         tuple(
             ComparedFeature(each.name, each.differing, each.largest)
             for each in found.features.values()
