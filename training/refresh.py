@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pandas as pd
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ReportedError
 from models.release import Release, ReleaseError
@@ -27,7 +26,8 @@ from services.common.database import open_database
 from services.common.garbage import KEEP, Garbage, collect
 from services.common.leases import Lease
 from services.common.releases import ReleaseRegistry
-from tandem_client import Client, TandemError
+from tandem_client import Client
+from training.command import errors_in_one_line
 from training.config import ConfigError, TowerConfig, TrainingConfig, read_config
 from training.job import build
 from training.pipeline import SETTINGS
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--keep", type=int, default=KEEP, help="newest releases that stay")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
+    with errors_in_one_line():
         done = refresh(
             arguments.database_url,
             arguments.release_root,
@@ -215,12 +215,6 @@ def main() -> None:
             config=read_config(arguments.config) if arguments.config else None,
             keep=arguments.keep,
         )
-    except (ReportedError, TandemError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
-    except SQLAlchemyError as error:
-        sys.exit(f"error: database: {str(error).splitlines()[0]}")
     manifest = done.release.manifest
     document = {
         "release_id": manifest.release_id,

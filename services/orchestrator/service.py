@@ -15,6 +15,7 @@ from services.features.events import MAX_EVENTS
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.encoding import encode_level, encode_slate
+from services.orchestrator.metrics import ANSWERS, count_slate
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.policy import Policy
 from services.orchestrator.reasoner import Reasoner
@@ -68,6 +69,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
             again = await self._slate(request, before, budget)
             slate = again if again.record.level < slate.record.level else slate
         self._slates.put(slate, request)
+        count_slate(slate)
         facts = await self._reasoner.facts(slate, budget, causes=request.explain)
         return encode_slate(slate, request.explain, facts)
 
@@ -89,6 +91,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         level, items = await asyncio.to_thread(
             stored_slate, self._stored, catalogue, user_id, count, permits
         )
+        ANSWERS.labels("RecommendStored", level.name).inc()
         source = "stored" if level is Level.STORED else "popular"
         return pb.RecommendStoredResponse(
             items=[
