@@ -92,15 +92,15 @@ class Asked:
             "levels": dict(Counter(each.level for each in answers)),
             "answers_by_release": dict(Counter(each.release_id for each in answers)),
             **percentiles([(each.at - each.due) * 1e3 for each in answers], "recommend"),
-            **_longest("activate", self._named("activate"), answers),
-            **_longest("rollback", self._named("rollback"), answers),
+            **_seconds("activate", self._named("activate"), answers),
+            **_seconds("rollback", self._named("rollback"), answers),
         }
 
     def _named(self, name: str) -> list[Switch]:
         return [each for each in self.switches if each.name == name]
 
 
-def _longest(name: str, switches: list[Switch], answers: list[Answer]) -> dict[str, float]:
+def _seconds(name: str, switches: list[Switch], answers: list[Answer]) -> dict[str, float]:
     if not switches:
         return {}
     taken = {

@@ -44,22 +44,32 @@ class Preparation:
         return await self._prepare(release_id, self._seconds)
 
     async def confirm(self, release_id: str) -> None:
-        """Like `prepare`, but waits only a moment if all services held the release before.
+        """Asks about a release that served before, and waits no longer than must be.
 
-        Whoever is slow goes on with it. A service that lost the release loads it again, and
-        meanwhile its callers fall back on the one before.
+        If all services held it lately, it is only a moment. Else they may load it, but whoever
+        cannot be reached is not waited for: it may be the active release that keeps it down.
+        Those who are late go on, and meanwhile their callers fall back on the release before.
 
         Raises:
-            FailedPrecondition, Unavailable: see `prepare`.
+            FailedPrecondition: a service refuses it.
         """
-        if release_id not in self._held:
-            await self.prepare(release_id)
-            return
-        asked = asyncio.create_task(self.prepare(release_id), name=release_id)
-        done, _ = await asyncio.wait({asked}, timeout=_PATIENCE_SECONDS)
-        if done:
-            asked.result()
-            return
+        if release_id in self._held:
+            asked = asyncio.create_task(self.prepare(release_id), name=release_id)
+            done, _ = await asyncio.wait({asked}, timeout=_PATIENCE_SECONDS)
+            if done:
+                asked.result()
+                return
+        else:
+            attempts = (self._ask(service, release_id, 0.0) for service in self._services)
+            outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+            failures = [each for each in outcomes if isinstance(each, BaseException)]
+            if not failures:
+                self._held.add(release_id)
+                return
+            for failure in failures:
+                if not isinstance(failure, Unavailable):
+                    raise failure
+            asked = asyncio.create_task(self.prepare(release_id), name=release_id)
         self._late.add(asked)
         asked.add_done_callback(self._note_late)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -93,18 +94,17 @@ class ReleaseSwitch:
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""
         pending = await self._off_loop(self._registry.pending)
-        active = await self._off_loop(self._registry.active)
-        if active is not None:
-            self._serving.current = await asyncio.to_thread(self._loader.load, active)
+        try:
+            await self._follow()
+        except FailedPrecondition as error:  # calls to roll back are answered before the start ends
+            log.error("the active release cannot be loaded", extra={"error": str(error)})
         if pending is not None:
             await self._activate_pending(pending)
-        while self._serving.current is None:
-            await asyncio.sleep(self._poll_seconds)
-            await self._follow()
         repeated = {self._follow: self._poll_seconds, self._keep_ready: _KEEP_SECONDS}
         if self._follows_live_items:
             repeated[self._serving.follow_live_items] = _LIVE_SECONDS
         self._followers = [asyncio.create_task(_repeat(*each)) for each in repeated.items()]
+        await self._serving.begun.wait()
 
     async def close(self) -> None:
         for follower in self._followers:
@@ -133,7 +133,7 @@ class ReleaseSwitch:
             NotFound: no such release.
             FailedPrecondition: the release is damaged, a service refuses it, or it failed a check;
                 unless it has served before, it is marked as refused.
-            Unavailable: a service could not be reached in time.
+            Unavailable: it never served, and a service could not be reached in time.
         """
         if await self._has_served(release_id):
             return await self._switch_to(await self._ready(release_id))
@@ -220,15 +220,14 @@ class ReleaseSwitch:
 
     async def _keep_ready(self) -> None:
         """Has what serves, and what would be rolled back to, in memory here and everywhere."""
-        keeping = [self._preparation.keep(self.current().release_id)]
-        try:
+        keeping = []
+        with suppress(FailedPrecondition):  # there is none before the first
             previous = await self._off_loop(self._registry.previous)
-        except FailedPrecondition:
-            pass  # there is none yet
-        else:
             keeping.append(self._keep_previous(previous))
-        outcomes = await asyncio.gather(*keeping, return_exceptions=True)
-        for failure in outcomes:
+        if (now := self._serving.current) is not None:
+            keeping.append(self._preparation.keep(now.release.release_id))
+        # All of them, before any failure is reported.
+        for failure in await asyncio.gather(*keeping, return_exceptions=True):
             if failure is not None:
                 raise failure
 

@@ -20,12 +20,14 @@ class Serving:
     Attributes:
         current: what is served; None until there is a release.
         before: what was served before that; None until it is in memory, or if there is none.
+        begun: set once something is served.
     """
 
     def __init__(self, live: LiveItems | None) -> None:
         self._live = live
         self.current: Catalogue | None = None
         self.before: Catalogue | None = None
+        self.begun = asyncio.Event()
         self._towerless: Release | None = None
 
     def catalogue(self) -> Catalogue:
@@ -44,6 +46,7 @@ class Serving:
         if now is not None and now.release.release_id != catalogue.release.release_id:
             self.before = now
         self.current = catalogue
+        self.begun.set()
 
     def held(self, release_id: str) -> Catalogue | None:
         """A release, if it is in memory."""

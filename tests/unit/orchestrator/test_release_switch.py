@@ -189,6 +189,32 @@ async def test_after_a_start_the_release_before_is_made_ready_too(
     await started.close()
 
 
+async def test_a_service_that_the_active_release_keeps_down_does_not_keep_it_active(
+    bench: Bench, releases: list[str]
+) -> None:
+    service = Service(is_down)
+    started = ReleaseSwitch(bench.registry, bench.root, [service], 60, 60)
+    await started.start()
+    async with asyncio.timeout(SOON):
+        await started.rollback()
+    assert started.current().release_id == bench.registry.active() == releases[0]
+    await started.close()
+
+
+async def test_an_active_release_that_is_gone_can_be_rolled_back_from_during_the_start(
+    bench: Bench, releases: list[str]
+) -> None:
+    shutil.rmtree(bench.root / releases[1])
+    started = ReleaseSwitch(bench.registry, bench.root, [Service()], 60, 0.02)
+    starting = asyncio.create_task(started.start())
+    await asyncio.sleep(0.1)
+    assert not starting.done()
+    await started.rollback()
+    await starting
+    assert started.current().release_id == releases[0]
+    await started.close()
+
+
 async def test_a_switch_made_elsewhere_is_followed(bench: Bench, releases: list[str]) -> None:
     await bench.switch.start()
     bench.registry.activate(releases[0])
