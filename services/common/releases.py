@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Engine,
     Float,
     Integer,
+    Row,
     String,
     Table,
     Text,
@@ -93,16 +95,7 @@ class ReleaseRegistry:
         """All releases, newest first."""
         with self._engine.connect() as db:
             rows = db.execute(select(_releases).order_by(_releases.c.created_at.desc())).all()
-        return [
-            ReleaseRecord(
-                row.release_id,
-                ReleaseState(row.state),
-                datetime.fromtimestamp(row.created_at, UTC),
-                dict(row.metrics),
-                row.reason,
-            )
-            for row in rows
-        ]
+        return [_record(row) for row in rows]
 
     def get(self, release_id: str) -> ReleaseRecord:
         """One release.
@@ -110,10 +103,8 @@ class ReleaseRegistry:
         Raises:
             NotFound: there is none with this id.
         """
-        for record in self.list():
-            if record.release_id == release_id:
-                return record
-        raise NotFound(f"release_id: no release {release_id!r}")
+        with self._engine.connect() as db:
+            return _get(db, release_id)
 
     def active(self) -> str | None:
         """Id of the release that serves."""
@@ -147,12 +138,10 @@ class ReleaseRegistry:
         Raises:
             FailedPrecondition: no other release ever served.
         """
-        active = self.active()
         with self._engine.connect() as db:
             found = db.execute(
                 select(_activations.c.release_id)
                 .join(_releases, _releases.c.release_id == _activations.c.release_id)
-                .where(_activations.c.release_id != active)
                 .where(_releases.c.state == ReleaseState.RETIRED.value)
                 .order_by(_activations.c.seq.desc())
                 .limit(1)
@@ -179,13 +168,13 @@ class ReleaseRegistry:
                 .values(state=ReleaseState.ACTIVE.value, reason="")
             )
             if not found.rowcount:  # it may have been collected while it was prepared
-                raise NotFound(f"release_id: no release {release_id!r}")
+                raise _no_release(release_id)
             db.execute(
                 insert(_activations).values(
                     release_id=release_id, activated_at=datetime.now(UTC).timestamp()
                 )
             )
-        return self.get(release_id)
+            return _get(db, release_id)
 
     def _set(self, release_id: str, state: ReleaseState, reason: str) -> None:
         with self._engine.begin() as db:
@@ -194,6 +183,27 @@ class ReleaseRegistry:
                 .where(_releases.c.release_id == release_id)
                 .values(state=state.value, reason=reason)
             )
+
+
+def _get(db: Connection, release_id: str) -> ReleaseRecord:
+    row = db.execute(select(_releases).where(_releases.c.release_id == release_id)).first()
+    if row is None:
+        raise _no_release(release_id)
+    return _record(row)
+
+
+def _no_release(release_id: str) -> NotFound:
+    return NotFound(f"release_id: no release {release_id!r}")
+
+
+def _record(row: Row[Any]) -> ReleaseRecord:
+    return ReleaseRecord(
+        row.release_id,
+        ReleaseState(row.state),
+        datetime.fromtimestamp(row.created_at, UTC),
+        dict(row.metrics),
+        row.reason,
+    )
 
 
 def add_release(

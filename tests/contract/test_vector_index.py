@@ -289,6 +289,28 @@ class TestMilvusCollections:
         assert "collection is built again" not in caplog.text
         assert len(await searchable(milvus, FIRST)) == 10
 
+    async def test_what_is_searchable_is_not_proven_again(
+        self, milvus: MilvusIndex, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        held = tables(1)
+        caplog.set_level("INFO")
+        await milvus.prepare(FIRST, held)
+        proofs = caplog.text.count("collection is searchable")
+        await milvus.prepare(FIRST, held)
+        assert proofs == caplog.text.count("collection is searchable") == len(Space)
+
+    async def test_preparing_again_builds_a_collection_that_was_lost(
+        self, lite: MilvusLite, milvus: MilvusIndex
+    ) -> None:
+        held = tables(1)
+        await milvus.prepare(FIRST, held)
+        client = AsyncMilvusClient(uri=lite.uri, dedicated=True)
+        await client.drop_collection(collection.collection_name(FIRST, Space.TOWER))
+        await client.close()
+        assert await milvus.prepare(FIRST, held) == ITEMS
+        found = await milvus.search(FIRST, Space.TOWER, queries(16)[0], ITEMS, TIMEOUT)
+        assert len(found) == ITEMS
+
     async def test_vectors_that_are_not_finite_are_refused(self, milvus: MilvusIndex) -> None:
         broken = tables(1)
         broken[Space.TOWER].vectors[5] = np.nan
