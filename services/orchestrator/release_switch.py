@@ -164,6 +164,7 @@ class ReleaseSwitch:
             log.error("not activated", extra={"release_id": release_id, "error": str(error)})
 
     async def _accept(self, release_id: str) -> Catalogue:
+        await asyncio.to_thread(self._registry.reconsider, release_id)
         try:
             catalogue = await self._ready(release_id, self._probe)
         except FailedPrecondition as error:

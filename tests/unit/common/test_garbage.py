@@ -146,3 +146,14 @@ def test_services_are_left_word_of_what_they_have_to_drop(place: Place) -> None:
     assert collected.all() == collected.with_rows() == [gone]
     collected.rows_dropped(gone)
     assert (collected.all(), collected.with_rows()) == ([gone], [])
+
+
+def test_of_a_refused_release_services_drop_their_part_while_the_folder_stays(
+    place: Place,
+) -> None:
+    active, refused = place.release(0, active=True), place.release(1)
+    place.registry.refuse(refused, "recall")
+    assert CollectedReleases(place.engine).with_rows() == [refused]
+    assert collect(place.engine, place.root).kept == [refused, active]
+    assert place.folders() == {active, refused}
+    assert place.stored.releases() == {active, refused}
