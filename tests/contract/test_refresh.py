@@ -25,6 +25,7 @@ from training.readers import read
 from training.refresh import LEASE, RefreshError, main, refresh, settings_of
 from training.synthetic import World, write_world
 
+POLICY = "OMP_WAIT_POLICY"
 CONFIG = TrainingConfig(stored_items=7, threads=1)
 
 
@@ -141,6 +142,7 @@ def test_a_refresh_that_stood_still_until_another_began_registers_nothing(
     assert place.registry.list() == known
 
 
+@pytest.mark.slow
 def test_a_refresh_that_is_asked_to_end_gives_its_lease_back(place: Place) -> None:
     known = place.registry.list()
     arguments = ["--database-url", place.url, "--release-root", str(place.root)]
@@ -162,24 +164,29 @@ def leases(place: Place) -> int:
         return int(db.execute(text("SELECT count(*) FROM leases")).scalar_one())
 
 
-FINDER = """
+AT_THE_FIRST_IMPORT = """
 import os, runpy, sys
+
 class Finder:
     def find_spec(self, name, *_):
-        if name == "torch" and "torch" not in sys.modules:
-            print(os.environ.get("OMP_WAIT_POLICY"))
+        if name in ("numpy", "torch"):
+            print(os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
+
 sys.meta_path.insert(0, Finder())
-sys.argv = ["refresh", "--help"]
 runpy.run_module("training.refresh", run_name="__main__")
 """
 
 
-def test_threads_of_a_refresh_do_not_spin_while_they_wait() -> None:
-    environment = {name: said for name, said in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    done = subprocess.run(
-        [sys.executable, "-c", FINDER], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("PASSIVE\n")
+@pytest.mark.parametrize(("set_before", "held"), [({}, "PASSIVE"), ({POLICY: "ACTIVE"}, "ACTIVE")])
+def test_threads_of_a_refresh_do_not_spin_unless_told_to(
+    set_before: dict[str, str], held: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != POLICY}
+    command = [sys.executable, "-c", AT_THE_FIRST_IMPORT]
+    environment |= set_before
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{held}\n"
 
 
 def test_without_a_release_there_is_nothing_to_refresh(tmp_path: Path) -> None:
