@@ -18,6 +18,9 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except (ReportedError, TandemError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
     except OSError as error:
         sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
     except SQLAlchemyError as error:

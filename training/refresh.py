@@ -5,10 +5,16 @@
 `tandem refresh` runs the same on one machine.
 """
 
+import os
+
+if __name__ == "__main__":
+    # Read when torch is imported, below; see `tandem_cli.main`.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import argparse
 import json
 import logging
-import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -100,9 +106,10 @@ def refresh(
             )
             try:
                 activated = activate is not None and activate(release.release_id)
-            finally:  # a release that is refused night after night must not fill the disk
-                garbage = collect(engine, release_root, keep=keep)
-            return Refreshed(release, activated, garbage)
+            except Exception:  # a release that is refused night after night must not fill the disk
+                collect(engine, release_root, keep=keep)
+                raise
+            return Refreshed(release, activated, collect(engine, release_root, keep=keep))
     finally:
         engine.dispose()
 
@@ -207,6 +214,7 @@ def main() -> None:
     parser.add_argument("--keep", type=int, default=KEEP, help="newest releases that stay")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it gives back its lease
     with errors_in_one_line():
         done = refresh(
             arguments.database_url,

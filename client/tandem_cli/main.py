@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when numpy and torch are imported, which is later. On a busy machine threads that spin
     # while they wait for one another make training several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # As Ctrl-C does: what a command has begun is put in order, and a lease given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         tandem(args=arguments, standalone_mode=False)

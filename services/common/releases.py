@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as sql_update
 
+from services.common.collected import take_back, write_down
 from services.common.database import metadata
 from services.common.errors import FailedPrecondition, NotFound
 
@@ -125,12 +126,38 @@ class ReleaseRegistry:
         return str(newest.release_id) if waits else None
 
     def refuse(self, release_id: str, reason: str) -> None:
-        """Marks a release as one that cannot serve, and says why."""
-        self._set(release_id, ReleaseState.FAILED, reason)
+        """Marks a release as one that cannot serve, and says why; services drop what they hold of
+        it. Does nothing to one that serves or did."""
+        with self._engine.begin() as db:
+            refused = db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state.not_in((ReleaseState.ACTIVE, ReleaseState.RETIRED)))
+                .values(state=ReleaseState.FAILED.value, reason=reason)
+            )
+            if refused.rowcount:
+                write_down(db, release_id)
+
+    def reconsider(self, release_id: str) -> None:
+        """Lets a refused release be tried again: from now on services may hold it."""
+        with self._engine.begin() as db:
+            refused = db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state == ReleaseState.FAILED.value)
+                .values(state=ReleaseState.BUILT.value, reason="")
+            )
+            if refused.rowcount:
+                take_back(db, release_id)
 
     def pass_probe(self, release_id: str) -> None:
         """Marks a release as one that may serve."""
-        self._set(release_id, ReleaseState.PROBED, "")
+        with self._engine.begin() as db:
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .values(state=ReleaseState.PROBED.value, reason="")
+            )
 
     def previous(self) -> str:
         """Id of the release that served before the active one.
@@ -175,14 +202,6 @@ class ReleaseRegistry:
                 )
             )
             return _get(db, release_id)
-
-    def _set(self, release_id: str, state: ReleaseState, reason: str) -> None:
-        with self._engine.begin() as db:
-            db.execute(
-                sql_update(_releases)
-                .where(_releases.c.release_id == release_id)
-                .values(state=state.value, reason=reason)
-            )
 
 
 def _get(db: Connection, release_id: str) -> ReleaseRecord:

@@ -164,6 +164,7 @@ class ReleaseSwitch:
         return (await self._off_loop(self._registry.get, release_id)).has_served
 
     async def _accept(self, release_id: str) -> Catalogue:
+        await self._off_loop(self._registry.reconsider, release_id)
         try:
             catalogue = await self._probed(release_id)
         except FailedPrecondition as error:

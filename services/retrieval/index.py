@@ -114,23 +114,18 @@ class MilvusIndex:
             except _FAILURES as error:
                 raise self._unavailable(error) from None
 
-    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
-        for release_id in release_ids:
-            self.forget(release_id)
+    async def stored(self, release_ids: Collection[str]) -> list[str]:
         if not release_ids:
             return []
         try:
-            stored = set(await self._client.list_collections(timeout=_CONNECT_SECONDS))
+            names = set(await self._client.list_collections(timeout=_CONNECT_SECONDS))
         except _FAILURES as error:
             raise self._unavailable(error) from None
-        found = [
+        return [
             each
             for each in release_ids
-            if not stored.isdisjoint(collection_name(each, space) for space in Space)
+            if not names.isdisjoint(collection_name(each, space) for space in Space)
         ]
-        for release_id in found:
-            await self.drop(release_id)
-        return found
 
     async def close(self) -> None:
         if self._recovery is not None:

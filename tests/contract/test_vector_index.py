@@ -182,12 +182,13 @@ class TestEveryIndex:
         with pytest.raises(Unavailable):
             await index.search(FIRST, Space.TOWER, queries(16)[0], 10, TIMEOUT)
 
-    async def test_only_what_is_stored_is_dropped_of_many(self, index: VectorIndex) -> None:
+    async def test_it_says_of_which_releases_it_stores_something(self, index: VectorIndex) -> None:
         await index.prepare(FIRST, tables(1))
         await index.prepare(SECOND, tables(2))
-        assert await index.drop_stored([]) == []
-        assert await index.drop_stored(["never-there", FIRST]) == [FIRST]
-        assert await index.drop_stored(["never-there", FIRST]) == []
+        assert await index.stored([]) == []
+        assert await index.stored(["never-there", FIRST]) == [FIRST]
+        await index.drop(FIRST)
+        assert await index.stored(["never-there", FIRST]) == []
         with pytest.raises(Unavailable):
             await index.search(FIRST, Space.TOWER, queries(16)[0], 10, TIMEOUT)
         assert len(await index.search(SECOND, Space.TOWER, queries(16)[0], 10, TIMEOUT)) == 10
