@@ -60,7 +60,12 @@ def get(into: Path) -> Path:
     except DownloadError as error:
         _say(f"MovieLens could not be downloaded ({error}).")
         _say("*** Using a small SYNTHETIC world instead: its users and items are made up. ***")
-        return write_world(into / "synthetic", seed=1).path
+        return synthetic(into)
+
+
+def synthetic(into: Path) -> Path:
+    """The folder of a small synthetic world, always the same."""
+    return write_world(into / "synthetic", seed=1).path
 
 
 def _say(text: str) -> None:
@@ -70,4 +75,7 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, required=True)
-    print(get(parser.parse_args().into).resolve())
+    parser.add_argument("--synthetic", action="store_true", help="the synthetic world, in any case")
+    arguments = parser.parse_args()
+    make = synthetic if arguments.synthetic else get
+    print(make(arguments.into).resolve())
