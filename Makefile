@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test bench-events
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test kind-test bench-events
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server;
 
 chaos-test: $(STAMP) ## kill parts of running systems at random, and look for what was lost
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+kind-test: $(STAMP) ## deploy on a kind cluster and change everything under load (KIND_CLUSTER, KIND_CONFIG, KIND_NODE_IMAGE)
+	$(BIN)/python -m pytest -m kind tests/kind
 
 bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
 	$(BIN)/tandem bench $(if $(DATA),--data '$(DATA)')
