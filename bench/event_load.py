@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 
+from bench.percentiles import percentiles
 from tandem_client import AsyncClient, EventKind, TandemError, event
 
 BATCH = 100
@@ -60,8 +61,8 @@ class Load:
             "seconds": self.seconds,
             "refused": self.refused,
             "failed_recommends": self.failed,
-            **_percentiles("batch", self.batches),
-            **_percentiles("recommend", self.probes),
+            **percentiles(self.batches, "batch"),
+            **percentiles(self.probes, "recommend"),
         }
 
 
@@ -157,9 +158,3 @@ def floor_rate(file: Path, users: Sequence[str], items: Sequence[str], seconds: 
                 db.executemany(_FLOOR_INSERT, rows)
             stored += BATCH
         return stored / (time.perf_counter() - started)
-
-
-def _percentiles(name: str, millis: Sequence[float]) -> dict[str, float]:
-    if not millis:
-        return {}
-    return {f"{name}_p{percent}_ms": float(np.percentile(millis, percent)) for percent in (50, 99)}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.percentiles import percentiles
 from models.events import EventKind
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_client import AsyncClient, event
@@ -47,9 +48,9 @@ class FreshAnswers:
             "stale": self.stale,
             "levels": dict(self.levels),
             **{
-                f"{name}_p{percent}_ms": float(np.percentile(millis, percent))
+                key: each
                 for name, millis in times.items()
-                for percent in (50, 99)
+                for key, each in percentiles(millis, name).items()
             },
         }
 

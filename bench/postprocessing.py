@@ -9,7 +9,6 @@ and spread, exploration. One thread: set OMP_NUM_THREADS=1.
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.percentiles import percentiles
 from models.history import UserHistory, WeightedRows
 from models.release import ITEM_VECTORS, ITEMS, POPULAR_ROWS, Release, ReleaseWriter
 from services.common.deadlines import Budget
@@ -100,41 +100,32 @@ def measure(repeats: int) -> dict[str, Any]:
         )
         ruled = asyncio.run(_timed(pipeline, query, repeats))
         plain = asyncio.run(_timed(pipeline, replace(query, active=NO_RULES), repeats))
-    sorted_ = _percentiles(
-        [_seconds(lambda: np.argsort(-scores, kind="stable")[:_COUNT]) for _ in range(repeats)]
-    )
+    sorted_ = [_millis(lambda: np.argsort(-scores, kind="stable")[:_COUNT]) for _ in range(repeats)]
     return {
         "candidates": _CANDIDATES,
         "count": _COUNT,
         "all_rules": ruled,
         "no_rules": plain,
-        "sort": sorted_,
+        "sort": percentiles(sorted_),
     }
 
 
 async def _timed(pipeline: Pipeline, query: Query, repeats: int) -> dict[str, float]:
     """Of post-processing, by the pipeline's own account: all stages but retrieval from memory."""
-    seconds = list[float]()
+    taken = list[float]()
     for number in range(_WARM_UP + repeats):
         slate = await pipeline.run(replace(query, request_id=f"r{number}"))
         millis = slate.record.stage_millis
-        seconds.append(sum(millis[stage] for stage in ("filter", "rank", "select")) / 1e3)
+        taken.append(sum(millis[stage] for stage in ("filter", "rank", "select")))
         if len(slate.chosen) != _COUNT:
             raise RuntimeError(f"a slate of {len(slate.chosen)}")
-    return _percentiles(seconds[_WARM_UP:])
+    return percentiles(taken[_WARM_UP:])
 
 
-def _seconds(work: Any) -> float:
+def _millis(work: Any) -> float:
     began = perf_counter()
     work()
-    return perf_counter() - began
-
-
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    return {
-        f"p{percent}_ms": round(float(np.percentile(seconds, percent)) * 1e3, 4)
-        for percent in (50, 99)
-    }
+    return (perf_counter() - began) * 1e3
 
 
 def _query(release: Release) -> Query:
@@ -202,7 +193,10 @@ def main(repeats: int, as_json: bool) -> None:
         return print_json(found)
     print_table(
         ["1,000 candidates to 50", "p50 ms", "p99 ms"],
-        [[name, *found[name].values()] for name in ("all_rules", "no_rules", "sort")],
+        [
+            [name, *(round(each, 4) for each in found[name].values())]
+            for name in ("all_rules", "no_rules", "sort")
+        ],
         "post-processing",
     )
 

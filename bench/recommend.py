@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 from rich.console import Console
 
 from bench.load import Timings, drive
+from bench.percentiles import percentiles
 from deploy.local.health import rss_mb
 from deploy.local.state import State
 from deploy.local.system import System
@@ -99,8 +99,7 @@ def _document(
 
 def _summary(alone: Timings, together: Timings) -> dict[str, float]:
     return {
-        "p50_ms": alone.percentile(50),
-        "p99_ms": alone.percentile(99),
+        **percentiles(alone.millis),
         "rps_16": together.rate,
         "p99_ms_16": together.percentile(99),
     }
@@ -108,10 +107,7 @@ def _summary(alone: Timings, together: Timings) -> dict[str, float]:
 
 def _stage(timings: Timings, stage: str) -> dict[str, float]:
     millis = [answer.stage_millis[stage] for answer in timings.answers]
-    return {
-        "p50_ms": float(np.percentile(millis, 50)),
-        "p99_ms": float(np.percentile(millis, 99)),
-    }
+    return percentiles(millis)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from bench.percentiles import percentiles
 from models.events import EventKind
 from models.release import Items
 from services.common.database import open_database
@@ -149,7 +150,7 @@ async def _measure(address: str) -> list[dict[str, Any]]:
                 "seen": length,
                 "requests": kind,
                 "count": len(each),
-                **{f"p{p}_ms": float(np.percentile([ms for ms, _ in each], p)) for p in (50, 99)},
+                **percentiles([ms for ms, _ in each]),
                 "bytes": int(np.median([size for _, size in each])),
             }
             for kind, each in taken.items()

@@ -1,4 +1,6 @@
-"""Whether a switch of releases fails or tears an answer: `python -m bench.switching [--json]`.
+"""Whether a switch of releases fails or tears an answer, and how long it takes.
+
+    python -m bench.switching [--switches N] [--rate R] [--json]
 
 Starts a system with two releases on a small synthetic world in a temporary state, asks for
 recommendations at a constant rate while it switches to and fro, and computes the scores of every
@@ -6,8 +8,10 @@ logged answer again from the release that the answer names. Leaves nothing.
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -17,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from bench.percentiles import percentiles
 from bench.temporary import start, temporary_state
 from deploy.local.state import State
 from models.final_score import FinalScorer, release_scorer
@@ -33,25 +38,84 @@ from training.job import train_from_log
 from training.readers import read
 from training.synthetic import World, write_world
 
-_RATE = 50
 _PAUSE_SECONDS = 0.5
 _LOGGED_SECONDS = 2.0
 
 _console = Console(stderr=True)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An answer to Recommend.
+
+    Attributes:
+        due, at: seconds of `time.perf_counter` when it was to be asked for, and when it came.
+    """
+
+    request_id: str
+    release_id: str
+    level: str
+    due: float
+    at: float
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A switch, from the call on; times as those of `Answer`."""
+
+    name: str
+    release_id: str
+    began: float
+    ended: float
+
+    def serving(self, answers: Sequence[Answer]) -> float:
+        """Seconds until somebody who asked after the call got an answer of the release."""
+        later = (each for each in answers if each.due >= self.began)
+        ours = (each.at for each in later if each.release_id == self.release_id)
+        return min(ours, default=math.inf) - self.began
+
+
 @dataclass
 class Asked:
-    """What became of the requests: by answer, and milliseconds from the moment each was due."""
+    """What became of the requests, and of the switches meanwhile."""
 
-    releases: dict[str, str] = field(default_factory=dict)
-    levels: Counter[str] = field(default_factory=Counter)
-    millis: list[float] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    switches: list[Switch] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        answers = self.answers
+        return {
+            "switches": len(self.switches),
+            "requests": len(answers) + self.failed.total(),
+            "failed": dict(self.failed),
+            "levels": dict(Counter(each.level for each in answers)),
+            "answers_by_release": dict(Counter(each.release_id for each in answers)),
+            **percentiles([(each.at - each.due) * 1e3 for each in answers], "recommend"),
+            **_seconds("activate", self._named("activate"), answers),
+            **_seconds("rollback", self._named("rollback"), answers),
+        }
+
+    def _named(self, name: str) -> list[Switch]:
+        return [each for each in self.switches if each.name == name]
 
 
-def run(switches: int) -> dict[str, Any]:
-    """Switches, asks, and checks.
+def _seconds(name: str, switches: list[Switch], answers: list[Answer]) -> dict[str, float]:
+    if not switches:
+        return {}
+    taken = {
+        "call": [each.ended - each.began for each in switches],
+        "to_serving": [each.serving(answers) for each in switches],
+    }
+    return {
+        f"{name}_{what}_{of.__name__}_seconds": round(float(of(seconds)), 3)
+        for what, seconds in taken.items()
+        for of in (np.median, max)
+    }
+
+
+def run(switches: int, rate: float) -> dict[str, Any]:
+    """Switches, asks `rate` times a second, and checks.
 
     Returns:
         The document that `--json` prints.
@@ -68,78 +132,65 @@ def run(switches: int) -> dict[str, Any]:
             )
         with _console.status("starting") as shown:
             system = start(state, lambda names: shown.update(f"waiting for {', '.join(names)}"))
-        asked, seconds = asyncio.run(_measure(system.address, world, switches))
+        asked = asyncio.run(_measure(system.address, world, switches, rate))
         with _console.status("computing scores again"):
-            checked = _check(state, asked)
-    return {
-        "switches": switches,
-        "requests": len(asked.releases) + len(asked.failed),
-        "failed": len(asked.failed),
-        "levels": dict(asked.levels),
-        "answers_by_release": dict(Counter(asked.releases.values())),
-        **checked,
-        "recommend_p50_ms": float(np.percentile(asked.millis, 50)),
-        "recommend_p99_ms": float(np.percentile(asked.millis, 99)),
-        **{
-            f"{name}_{what}_seconds": round(float(of(taken)), 3)
-            for name, taken in seconds.items()
-            for what, of in (("p50", np.median), ("longest", np.max))
-        },
-    }
+            return {**asked.document(), **_check(state, asked)}
 
 
-async def _measure(
-    address: str, world: World, switches: int
-) -> tuple[Asked, dict[str, list[float]]]:
+async def _measure(address: str, world: World, switches: int, rate: float) -> Asked:
     asked, ended = Asked(), asyncio.Event()
-    seconds: dict[str, list[float]] = {"activate": [], "rollback": []}
     async with AsyncClient(address) as client:
-        releases = [each.release_id for each in (await client.list_releases()).releases]
-        (spare,) = [
-            each.release_id
-            for each in (await client.list_releases()).releases
-            if each.state != pb.RELEASE_STATE_ACTIVE
-        ]
+        (spare,) = await _others(client)
         await client.activate_release(spare)  # the first time, services load it
-        asking = asyncio.create_task(_ask(client, world, asked, ended))
+        asking = asyncio.create_task(_ask(client, world, rate, asked, ended))
         with Progress(console=_console) as progress:
             for number in progress.track(range(switches), description="switching"):
-                began = time.perf_counter()
-                if number % 2:
-                    await client.rollback_release()
-                    seconds["rollback"].append(time.perf_counter() - began)
-                else:
-                    active = (await client.recommend(world.user_ids[0])).release_id
-                    other = next(each for each in releases if each != active)
-                    began = time.perf_counter()
-                    await client.activate_release(other)
-                    seconds["activate"].append(time.perf_counter() - began)
+                asked.switches.append(await _switch(client, back=number % 2 == 1))
                 await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(_LOGGED_SECONDS)
         ended.set()
         await asking
         await asyncio.sleep(_LOGGED_SECONDS)
-    return asked, seconds
+    return asked
 
 
-async def _ask(client: AsyncClient, world: World, asked: Asked, ended: asyncio.Event) -> None:
+async def _switch(client: AsyncClient, *, back: bool) -> Switch:
+    (other,) = await _others(client)
+    began = time.perf_counter()
+    if back:
+        release = (await client.rollback_release()).release
+    else:
+        release = (await client.activate_release(other)).release
+    ended = time.perf_counter()
+    return Switch("rollback" if back else "activate", release.release_id, began, ended)
+
+
+async def _others(client: AsyncClient) -> list[str]:
+    """Releases that do not serve."""
+    releases = (await client.list_releases()).releases
+    return [each.release_id for each in releases if each.state != pb.RELEASE_STATE_ACTIVE]
+
+
+async def _ask(
+    client: AsyncClient, world: World, rate: float, asked: Asked, ended: asyncio.Event
+) -> None:
     """An open loop: a slow answer does not keep the next question."""
 
     async def one(user: str, due: float) -> None:
         try:
             answer = await client.recommend(user)
         except TandemError as error:
-            asked.failed.append(str(error))
+            asked.failed[error.code.name] += 1
             return
-        asked.millis.append((time.perf_counter() - due) * 1e3)
-        asked.releases[answer.request_id] = answer.release_id
-        asked.levels[pb.Level.Name(answer.level)] += 1
+        level, now = pb.Level.Name(answer.level), time.perf_counter()
+        asked.answers.append(Answer(answer.request_id, answer.release_id, level, due, now))
 
     rng, began = np.random.default_rng(0), time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for number in count():
             if ended.is_set():
                 return
-            due = began + number / _RATE
+            due = began + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             user = world.user_ids[int(rng.integers(len(world.user_ids)))]
             tasks.create_task(one(user, due))
@@ -150,8 +201,8 @@ def _check(state: State, asked: Asked) -> dict[str, Any]:
     engine, scorers = open_database(state.database_url), dict[str, FinalScorer]()
     checked, torn, largest = 0, 0, 0.0
     log = SlateLog(engine)
-    for request_id, release_id in asked.releases.items():
-        row = log.read(request_id)
+    for answer in asked.answers:
+        release_id, row = answer.release_id, log.read(answer.request_id)
         if row is None or row.detail is None:
             continue
         message = decode_served(row.detail).message
@@ -170,10 +221,11 @@ def _check(state: State, asked: Asked) -> dict[str, Any]:
 
 @click.command()
 @click.option("--switches", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--rate", type=click.FloatRange(1), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def main(switches: int, as_json: bool) -> None:
+def main(switches: int, rate: float, as_json: bool) -> None:
     """Counts failed calls and torn answers while releases are switched under load."""
-    found = run(switches)
+    found = run(switches, rate)
     if as_json:
         return print_json(found)
     print_table(["what", "figure"], [[name, str(each)] for name, each in found.items()])

@@ -163,16 +163,25 @@ class Release:
     def release_id(self) -> str:
         return self.manifest.release_id
 
+    def check_files(self) -> None:
+        """Looks whether every file is there; takes no time to speak of.
+
+        Raises:
+            ReleaseError: one is missing.
+        """
+        for name in self.manifest.sha256:
+            if not (self.path / name).is_file():
+                raise ReleaseError(f"{self.path / name}: missing")
+
     def verify(self) -> None:
         """Compares every file with its checksum.
 
         Raises:
             ReleaseError: a file is missing or differs.
         """
+        self.check_files()
         for name, expected in self.manifest.sha256.items():
             file = self.path / name
-            if not file.is_file():
-                raise ReleaseError(f"{file}: missing")
             if _sha256(file) != expected:
                 raise ReleaseError(f"{file}: checksum differs from the manifest's")
 

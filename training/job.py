@@ -4,6 +4,12 @@ job in a cluster both run.
     python -m training.job --data DIR --database-url URL --release-root DIR [--first]
 """
 
+import os
+
+if __name__ == "__main__":
+    # Read when torch is imported, below; see `tandem_cli.main`.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice

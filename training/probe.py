@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from models.final_score import FinalScorer
 from models.history import Surroundings, UserHistory
 from models.session import SESSION_LENGTH
-from services.common.probe_users import NEAREST, ProbeUser
+from services.common.probe_users import ProbeUser, nearest_of
 from training.final_model import FinalFit
 from training.sequences import EventSequences
 from training.splits import Queries
@@ -77,5 +77,5 @@ def _asked(scorer: FinalScorer, user: UserHistory, rng: np.random.Generator) -> 
     others = order[_NEAR:]
     drawn = rng.choice(others, min(_NEAR, len(others)), replace=False)
     rows = np.concatenate([order[:_NEAR], drawn]).astype(np.int32)
-    least = float(logits[order[min(NEAREST, len(order)) - 1]])
+    least = float(logits[order[nearest_of(len(order)) - 1]])
     return ProbeUser(user, vector, least, rows, scorer.score(user, rows))

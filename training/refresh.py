@@ -5,9 +5,14 @@
 `tandem refresh` runs the same on one machine.
 """
 
+import os
+
+if __name__ == "__main__":
+    # Read when torch is imported, below; see `tandem_cli.main`.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import json
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,9 +109,10 @@ def refresh(
             )
             try:
                 activated = activate is not None and activate(release.release_id)
-            finally:  # a release that is refused night after night must not fill the disk
-                garbage = collect(engine, release_root, keep=keep)
-            return Refreshed(release, activated, garbage)
+            except Exception:  # a release that is refused night after night must not fill the disk
+                collect(engine, release_root, keep=keep)
+                raise
+            return Refreshed(release, activated, collect(engine, release_root, keep=keep))
     finally:
         engine.dispose()
 

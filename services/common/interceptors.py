@@ -1,7 +1,7 @@
 """What happens around every call of every service, outermost first.
 
-`AccessInterceptor` (request id, metrics, log line) -> `AdmissionInterceptor` (sheds load) ->
-`DeadlineInterceptor` -> `ErrorInterceptor` (domain errors become statuses) -> the servicer.
+`AccessInterceptor` (request id, metrics, log line) -> `ErrorInterceptor` (domain errors become
+statuses) -> `AdmissionInterceptor` (sheds load) -> `DeadlineInterceptor` -> the servicer.
 """
 
 from __future__ import annotations  # grpc's generics exist in its stubs only
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, cast
 import grpc
 from grpc import aio
 
+from services.common.admission import Admission
 from services.common.deadlines import deadline_in
 from services.common.errors import DomainError, Overloaded
 from services.common.telemetry import (
@@ -92,29 +93,14 @@ class AccessInterceptor(UnaryInterceptor):
 
 
 class AdmissionInterceptor(UnaryInterceptor):
-    """Answers RESOURCE_EXHAUSTED at once, with a hint, when too many calls are in progress.
+    """Answers RESOURCE_EXHAUSTED, with a hint, above the limits of `Admission`."""
 
-    Health checks are always admitted: an overloaded server is not a dead one.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._in_progress = 0
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     async def around(self, inner: Handler, method: str, request: Any, context: Context) -> Any:
-        if method.startswith("/grpc.health."):
+        with self._admission.of(method):
             return await inner(request, context)
-        if self._in_progress >= self._limit:
-            context.set_trailing_metadata(((RETRY_AFTER_HEADER, "100"),))
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{self._limit} calls are in progress; try again in 100 ms",
-            )
-        self._in_progress += 1
-        try:
-            return await inner(request, context)
-        finally:
-            self._in_progress -= 1
 
 
 class DeadlineInterceptor(UnaryInterceptor):
@@ -147,11 +133,11 @@ class ErrorInterceptor(UnaryInterceptor):
             await context.abort(grpc.StatusCode.INTERNAL, "Internal server error")
 
 
-def standard_interceptors(max_concurrent: int, deadline_seconds: float) -> list[UnaryInterceptor]:
+def standard_interceptors(admission: Admission, deadline_seconds: float) -> list[UnaryInterceptor]:
     """The interceptors of every server, outermost first."""
     return [
         AccessInterceptor(),
-        AdmissionInterceptor(max_concurrent),
-        DeadlineInterceptor(deadline_seconds),
         ErrorInterceptor(),
+        AdmissionInterceptor(admission),
+        DeadlineInterceptor(deadline_seconds),
     ]

@@ -1,4 +1,5 @@
-"""Leases: of several processes, one does a job at a time."""
+"""Leases: of several processes, one does a job at a time. One that died is in nobody's way: on its
+own host that is seen at once, and elsewhere when its time is over."""
 
 import logging
 import threading
@@ -8,10 +9,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Column, Double, Engine, String, Table, case, delete, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Double,
+    Engine,
+    String,
+    Table,
+    case,
+    delete,
+    or_,
+    select,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.common.database import insert_of, metadata
+from services.common.process_identity import is_gone, this_process
 
 _leases = Table(
     "leases",
@@ -21,6 +34,7 @@ _leases = Table(
     Column("until", Double, nullable=False),
     Column("who", String(128), nullable=False, server_default=""),
     Column("since", Double, nullable=False, server_default="0"),
+    Column("process", String(256), nullable=False, server_default=""),
 )
 
 log = logging.getLogger(__name__)
@@ -42,7 +56,7 @@ class Holder:
 
 
 class Lease:
-    """The right to do a job until some moment. Every method is one transaction, and blocks.
+    """The right to do a job until some moment. Every method blocks.
 
     Args:
         name: of the job.
@@ -58,15 +72,30 @@ class Lease:
         self._holder = uuid4().hex
 
     def take(self) -> bool:
-        """Takes or renews the lease; False while another holder has it."""
-        now = time.time()
-        values = {"holder": self._holder, "until": now + self._seconds, "who": self._who}
+        """Takes or renews the lease; False while another holder, which may be alive, has it."""
         ours = _leases.c.holder == self._holder
+        if self._take_if(or_(_leases.c.until < time.time(), ours)):
+            return True
+        with self._engine.connect() as db:
+            held = db.execute(select(_leases).where(_leases.c.name == self._name)).first()
+        if held is None or not is_gone(held.process):
+            return False
+        return self._take_if(_leases.c.holder == held.holder)
+
+    def _take_if(self, free: ColumnElement[bool]) -> bool:
+        now = time.time()
+        values = {
+            "holder": self._holder,
+            "until": now + self._seconds,
+            "who": self._who,
+            "process": this_process(),
+        }
         insert = insert_of(self._engine)(_leases).values(name=self._name, since=now, **values)
+        ours = _leases.c.holder == self._holder
         taken = insert.on_conflict_do_update(
             index_elements=["name"],
             set_={**values, "since": case((ours, _leases.c.since), else_=now)},
-            where=or_(_leases.c.until < now, ours),
+            where=free,
         )
         with self._engine.begin() as db:
             return db.execute(taken.returning(_leases.c.holder)).first() is not None
@@ -82,12 +111,12 @@ class Lease:
 
     def holder(self) -> Holder | None:
         """Who has the job now; None when it is free."""
-        query = select(_leases.c.who, _leases.c.since, _leases.c.until).where(
-            _leases.c.name == self._name, _leases.c.until >= time.time()
-        )
+        query = select(_leases).where(_leases.c.name == self._name, _leases.c.until >= time.time())
         with self._engine.connect() as db:
             row = db.execute(query).first()
-        return None if row is None else Holder(row.who, row.since, row.until)
+        if row is None or is_gone(row.process):
+            return None
+        return Holder(row.who, row.since, row.until)
 
     @contextmanager
     def renewed(self, every: float) -> Iterator[None]:

@@ -17,10 +17,17 @@ from services.common.model_input import decode_user, encode_user
 from tandem.model.v1 import model_pb2
 
 NEAREST = 500
-"""Items nearest to a user that the index is asked for; all of them in a smaller catalogue."""
 
 _ROUNDING = 1e-5
 """Error of a float32 inner product, relative to the product of the lengths."""
+
+
+def nearest_of(n_items: int) -> int:
+    """How many items, of those nearest to a user, an index must find: half of a small catalogue.
+
+    All of it would be found whatever the vectors are.
+    """
+    return min(NEAREST, (n_items + 1) // 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +40,7 @@ class ProbeUser:
     Attributes:
         user: the models' input.
         vector: (d,) float32 of the user tower.
-        least: inner product of `vector` that the last of the `NEAREST` items reaches.
+        least: inner product of `vector` that the last of the `nearest_of` items reaches.
         rows: (r,) int32 item rows, each once.
         scores: (r,) float32 final scores of `rows`.
     """

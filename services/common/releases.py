@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Engine,
     Float,
     Integer,
+    Row,
     String,
     Table,
     Text,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as sql_update
 
+from services.common.collected import take_back, write_down
 from services.common.database import metadata
 from services.common.errors import FailedPrecondition, NotFound
 
@@ -93,16 +96,7 @@ class ReleaseRegistry:
         """All releases, newest first."""
         with self._engine.connect() as db:
             rows = db.execute(select(_releases).order_by(_releases.c.created_at.desc())).all()
-        return [
-            ReleaseRecord(
-                row.release_id,
-                ReleaseState(row.state),
-                datetime.fromtimestamp(row.created_at, UTC),
-                dict(row.metrics),
-                row.reason,
-            )
-            for row in rows
-        ]
+        return [_record(row) for row in rows]
 
     def get(self, release_id: str) -> ReleaseRecord:
         """One release.
@@ -110,10 +104,8 @@ class ReleaseRegistry:
         Raises:
             NotFound: there is none with this id.
         """
-        for record in self.list():
-            if record.release_id == release_id:
-                return record
-        raise NotFound(f"release_id: no release {release_id!r}")
+        with self._engine.connect() as db:
+            return _get(db, release_id)
 
     def active(self) -> str | None:
         """Id of the release that serves."""
@@ -134,13 +126,40 @@ class ReleaseRegistry:
         return str(newest.release_id) if waits else None
 
     def refuse(self, release_id: str, reason: str) -> None:
-        """Marks a release as one that cannot serve, and says why; not one that serves or did, which
-        another replica may have found good meanwhile."""
-        self._judge(release_id, ReleaseState.FAILED, reason)
+        """Marks a release as one that cannot serve, and says why; services drop what they hold of
+        it. Does nothing to one that serves or did."""
+        with self._engine.begin() as db:
+            refused = db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state.not_in((ReleaseState.ACTIVE, ReleaseState.RETIRED)))
+                .values(state=ReleaseState.FAILED.value, reason=reason)
+            )
+            if refused.rowcount:
+                write_down(db, release_id)
+
+    def reconsider(self, release_id: str) -> None:
+        """Lets a refused release be tried again: from now on services may hold it."""
+        with self._engine.begin() as db:
+            refused = db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state == ReleaseState.FAILED.value)
+                .values(state=ReleaseState.BUILT.value, reason="")
+            )
+            if refused.rowcount:
+                take_back(db, release_id)
 
     def pass_probe(self, release_id: str) -> None:
-        """Marks a release as one that may serve; one that serves or did stays what it is."""
-        self._judge(release_id, ReleaseState.PROBED, "")
+        """Marks a release as one that may serve. Does nothing to one that serves or did, which
+        another orchestrator may have activated meanwhile."""
+        with self._engine.begin() as db:
+            db.execute(
+                sql_update(_releases)
+                .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state.not_in((ReleaseState.ACTIVE, ReleaseState.RETIRED)))
+                .values(state=ReleaseState.PROBED.value, reason="")
+            )
 
     def previous(self) -> str:
         """Id of the release that served before the active one.
@@ -148,12 +167,10 @@ class ReleaseRegistry:
         Raises:
             FailedPrecondition: no other release ever served.
         """
-        active = self.active()
         with self._engine.connect() as db:
             found = db.execute(
                 select(_activations.c.release_id)
                 .join(_releases, _releases.c.release_id == _activations.c.release_id)
-                .where(_activations.c.release_id != active)
                 .where(_releases.c.state == ReleaseState.RETIRED.value)
                 .order_by(_activations.c.seq.desc())
                 .limit(1)
@@ -180,23 +197,34 @@ class ReleaseRegistry:
                 .values(state=ReleaseState.ACTIVE.value, reason="")
             )
             if not found.rowcount:  # it may have been collected while it was prepared
-                raise NotFound(f"release_id: no release {release_id!r}")
+                raise _no_release(release_id)
             db.execute(
                 insert(_activations).values(
                     release_id=release_id, activated_at=datetime.now(UTC).timestamp()
                 )
             )
-        return self.get(release_id)
+            return _get(db, release_id)
 
-    def _judge(self, release_id: str, state: ReleaseState, reason: str) -> None:
-        served = (ReleaseState.ACTIVE.value, ReleaseState.RETIRED.value)
-        with self._engine.begin() as db:
-            db.execute(
-                sql_update(_releases)
-                .where(_releases.c.release_id == release_id)
-                .where(_releases.c.state.not_in(served))
-                .values(state=state.value, reason=reason)
-            )
+
+def _get(db: Connection, release_id: str) -> ReleaseRecord:
+    row = db.execute(select(_releases).where(_releases.c.release_id == release_id)).first()
+    if row is None:
+        raise _no_release(release_id)
+    return _record(row)
+
+
+def _no_release(release_id: str) -> NotFound:
+    return NotFound(f"release_id: no release {release_id!r}")
+
+
+def _record(row: Row[Any]) -> ReleaseRecord:
+    return ReleaseRecord(
+        row.release_id,
+        ReleaseState(row.state),
+        datetime.fromtimestamp(row.created_at, UTC),
+        dict(row.metrics),
+        row.reason,
+    )
 
 
 def add_release(

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from services.common.admission import Admission
 from services.common.interceptors import standard_interceptors
 from services.common.settings import ServiceSettings
 from services.common.telemetry import configure_logging, serve_metrics
@@ -57,7 +58,8 @@ class ServiceServer:
         self._health = health_aio.HealthServicer()
         self._server = aio.server(
             interceptors=standard_interceptors(
-                settings.max_concurrent_requests, settings.default_deadline_seconds
+                Admission(settings.max_concurrent_requests, settings.max_concurrent_admin_calls),
+                settings.default_deadline_seconds,
             ),
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -36,7 +36,10 @@ class ServiceSettings(BaseSettings):
     """Deadline of a call whose client set none."""
 
     max_concurrent_requests: int = Field(default=64, ge=1)
-    """Calls in progress above which new ones are answered RESOURCE_EXHAUSTED at once."""
+    """Users' calls in progress above which new ones are answered RESOURCE_EXHAUSTED at once."""
+
+    max_concurrent_admin_calls: int = Field(default=16, ge=1)
+    """The same of each administrative call, which users' calls leave this room."""
 
     max_connection_seconds: float = Field(default=0.0, ge=0)
     """Age at which a client is told to connect again, which fails no call. Clients look up a name

@@ -71,7 +71,7 @@ class FeaturesService:
         lease = Lease(self._engine, "retention", LEASE_SECONDS)
         self._retention = Retention(self._log, self._publisher, lease, settings.retention_days)
         self._collected = CollectedReleases(self._engine)
-        self._sweeper = Sweeper(self._drop_collected)
+        self._sweeper = Sweeper(self._unneeded, self._drop)
 
     def register(self, server: aio.Server) -> None:
         features_pb2_grpc.add_FeatureServiceServicer_to_server(
@@ -84,6 +84,7 @@ class FeaturesService:
                 self._eraser,
                 self._trend,
                 ItemUpserts(self._log, LiveItemTable(self._engine)),
+                self._sweeper.settled,
             ),
             server,
         )
@@ -124,12 +125,13 @@ class FeaturesService:
         until = tombstone.erased_at + _CLOCKS_DIFFER_SECONDS
         await self._log.write(lambda: SlateLog(self._engine).erase(user_id, until))
 
-    async def _drop_collected(self) -> None:
-        for release_id in await asyncio.to_thread(self._collected.with_rows):
-            self._releases.forget(release_id)
-            await self._store.drop_release(release_id)
-            await asyncio.to_thread(self._collected.rows_dropped, release_id)
-            log.info("rows of a collected release dropped", extra={"release_id": release_id})
+    async def _unneeded(self) -> list[str]:
+        return await asyncio.to_thread(self._collected.with_rows)
+
+    async def _drop(self, release_id: str) -> None:
+        self._releases.forget(release_id)
+        await self._store.drop_release(release_id)
+        await asyncio.to_thread(self._collected.rows_dropped, release_id)
 
     async def _prepare(self, release_id: str) -> None:
         try:

@@ -3,6 +3,7 @@
 import math
 import time
 
+from services.common.collected import Settled
 from services.common.errors import InvalidArgument
 from services.common.interceptors import Context
 from services.features.codec import (
@@ -43,6 +44,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         eraser: UserEraser,
         trend: LiveTrend[features_pb2.WeightedItems | None],
         items: ItemUpserts,
+        settled: Settled,
     ) -> None:
         self._users = users
         self._recorder = recorder
@@ -52,6 +54,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         self._eraser = eraser
         self._trend = trend
         self._items = items
+        self._settled = settled
 
     async def GetUserFeatures(
         self, request: features_pb2.GetUserFeaturesRequest, _context: Context
@@ -113,6 +116,7 @@ class FeatureServicer(features_pb2_grpc.FeatureServiceServicer):
         self, request: features_pb2.PrepareReleaseRequest, _context: Context
     ) -> features_pb2.PrepareReleaseResponse:
         _require_id("release_id", request.release_id)
+        await self._settled(request.release_id)
         counts = await self._releases.prepare(request.release_id)
         return features_pb2.PrepareReleaseResponse(users=counts.users, items=counts.items)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.history import UserHistory
 from models.release import Release, ReleaseError
 from services.common.errors import FailedPrecondition, InvalidArgument, Unavailable
-from services.common.probe_users import NEAREST, ProbeUser, read_probe_users
+from services.common.probe_users import NEAREST, ProbeUser, nearest_of, read_probe_users
 from services.orchestrator.candidates import Rows
 from services.orchestrator.clients import Prepared, Retrieved
 from services.orchestrator.pipeline import Scored
@@ -210,7 +210,7 @@ class ReleaseProbe:
 
     async def _answer(self, release: Release, asked: ProbeUser) -> _Answered:
         release_id, user = release.release_id, asked.user
-        nearest = await self._nearest(release_id, user, min(NEAREST, release.manifest.n_items))
+        nearest = await self._nearest(release_id, user, nearest_of(release.manifest.n_items))
         hits = await asyncio.to_thread(asked.hits, release.item_vectors, nearest)
         scores = (await self._rank(release_id, user, asked.rows)).scores
         if len(scores) != len(asked.scores):
@@ -222,7 +222,7 @@ class ReleaseProbe:
         if len(found):
             await self._rank(release_id, user, found)
         return _Answered(
-            recall=hits / min(NEAREST, release.manifest.n_items),
+            recall=hits / nearest_of(release.manifest.n_items),
             difference=float(np.abs(scores - asked.scores).max(initial=0.0)),
             found=found,
             seconds=time.perf_counter() - began,
@@ -235,7 +235,7 @@ class ReleaseProbe:
         items = len(np.unique(np.concatenate([each.found for each in answered])))
         least = min(LEAST_ITEMS_FOUND, release.manifest.n_items)
         return [
-            _at_least(f"recall@{NEAREST}", recall, LEAST_RECALL),
+            _at_least(f"recall@{nearest_of(release.manifest.n_items)}", recall, LEAST_RECALL),
             _at_most(
                 "largest difference from the trainer's scores", difference, MOST_SCORE_DIFFERENCE
             ),

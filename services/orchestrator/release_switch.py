@@ -1,30 +1,34 @@
-"""Which release serves: loads it, prepares the other services, has it probed, switches, follows
-switches."""
+"""Which release serves: has it prepared and probed, switches, follows switches."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, TypeVar
 
-from models.release import Release, ReleaseError
+from models.release import Release
 from services.common.errors import DomainError, FailedPrecondition, Unavailable
 from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRecord, ReleaseRegistry
-from services.orchestrator.catalogue import Catalogue, load_tower
-from services.orchestrator.clients import Prepared
+from services.orchestrator.catalogue import Catalogue
+from services.orchestrator.catalogue_loader import CatalogueLoader
+from services.orchestrator.preparation import Preparable, Preparation
 from services.orchestrator.probe import ProbeReport, ReleaseProbe
+from services.orchestrator.serving import Serving
 
-_RETRY_SECONDS = 0.5
-_ATTEMPT_SECONDS = 120.0
 _LIVE_SECONDS = 0.1
 """How often it is checked whether live items changed; the check is one comparison."""
 
+_KEEP_SECONDS = 10.0
+"""How often services are asked whether they still hold what serves, and what did before."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
-
-
-class Preparable(Protocol):
-    async def prepare(self, release_id: str, timeout: float) -> Prepared: ...
 
 
 class ReleaseSwitch:
@@ -51,16 +55,16 @@ class ReleaseSwitch:
         probe: ReleaseProbe | None = None,
     ) -> None:
         self._registry = registry
-        self._root = root
-        self._services = services
-        self._prepare_seconds = prepare_seconds
+        self._loader = CatalogueLoader(root, live)
+        self._preparation = Preparation(services, prepare_seconds)
         self._poll_seconds = poll_seconds
-        self._live = live
         self._probe = probe
-        self._current: Catalogue | None = None
-        self._before: Catalogue | None = None
-        self._towerless: Release | None = None
+        self._serving = Serving(live)
+        self._follows_live_items = live is not None
+        self._accepting = asyncio.Lock()
         self._switching = asyncio.Lock()
+        # Of its own: under load, what requests do off the event loop waits in the common one.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="releases")
         self._followers: list[asyncio.Task[None]] = []
 
     def current(self) -> Release:
@@ -77,42 +81,41 @@ class ReleaseSwitch:
         Raises:
             Unavailable: no release serves yet.
         """
-        if self._current is None:
-            raise Unavailable("no release is active yet")
-        return self._current
+        return self._serving.catalogue()
 
     def before(self) -> Catalogue | None:
-        """What was served before the last switch, if that was since the start."""
-        return self._before
+        """What was served before the last switch, once that is in memory."""
+        return self._serving.before
 
     async def lay_over(self) -> None:
         """Lays the live items over the release again if they changed; works off the event loop."""
-        while self._live is not None and (known := self._current) is not None:
-            live = self._live.current()
-            if known.live is live:
-                return
-            # What was replaced meanwhile, by a release or a tower, is laid over in the next round.
-            self._replace(known, await asyncio.to_thread(known.with_live, live))
+        await self._serving.lay_over()
 
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""
-        active = await asyncio.to_thread(self._registry.active)
-        if active is not None:
-            self._current = await asyncio.to_thread(self._load, active)
-        await self._activate_pending()
-        while self._current is None:
-            await asyncio.sleep(self._poll_seconds)
-            await self._follow_once()
-            if self._current is None:  # the first one may be built while this waits for it
-                await self._activate_pending()
-        self._followers = [asyncio.create_task(self._follow())]
-        if self._live is not None:
-            self._followers.append(asyncio.create_task(self._follow_live_items()))
+        pending = await self._off_loop(self._registry.pending)
+        try:
+            await self._follow()
+        except FailedPrecondition as error:  # calls to roll back are answered before the start ends
+            log.error("the active release cannot be loaded", extra={"error": str(error)})
+        if pending is not None:
+            await self._activate_pending(pending)
+        repeated = {
+            self._follow: self._poll_seconds,
+            self._activate_first: self._poll_seconds,
+            self._keep_ready: _KEEP_SECONDS,
+        }
+        if self._follows_live_items:
+            repeated[self._serving.follow_live_items] = _LIVE_SECONDS
+        self._followers = [asyncio.create_task(_repeat(*each)) for each in repeated.items()]
+        await self._serving.begun.wait()
 
     async def close(self) -> None:
         for follower in self._followers:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
+        await self._preparation.close()
+        self._threads.shutdown(wait=False)
 
     async def check_known(self, release_id: str) -> None:
         """Refuses what is no release of this system, before its folder is looked for.
@@ -120,34 +123,32 @@ class ReleaseSwitch:
         Raises:
             NotFound: no such release.
         """
-        await asyncio.to_thread(self._registry.get, release_id)
+        await self._off_loop(self._registry.get, release_id)
 
     async def activate(self, release_id: str) -> ReleaseRecord:
         """Prepares all services for a release, probes it, then switches to it.
 
         One that has served before is not probed: rolling back must be fast, and never fail for
-        what was good enough then. Whatever is raised, the old release still serves.
+        what was good enough then. What was just served is in memory, here and in the services,
+        and does not wait for those that are slow, nor for another release that is being probed.
+        Whatever is raised, the old release still serves.
 
         Raises:
             NotFound: no such release.
             FailedPrecondition: the release is damaged, a service refuses it, or it failed a check;
                 unless it has served before, it is marked as refused.
-            Unavailable: a service could not be reached in time.
+            Unavailable: it never served, and a service could not be reached in time.
         """
-        async with self._switching:
-            known = await asyncio.to_thread(self._registry.get, release_id)
-            if known.has_served:
-                catalogue = await self._ready(release_id, None)
-            else:
-                catalogue = await self._accept(release_id)
-            record = await asyncio.to_thread(self._registry.activate, release_id)
-            self._serve(catalogue)
-            log.info("activated", extra={"release_id": release_id})
-            return record
+        if await self._has_served(release_id):
+            return await self._switch_to(await self._ready(release_id))
+        async with self._accepting:  # one at a time, for a probe takes the time of answers
+            served = await self._has_served(release_id)  # it may have been accepted meanwhile
+            catalogue = await (self._ready if served else self._accept)(release_id)
+            return await self._switch_to(catalogue)
 
     async def releases(self) -> list[ReleaseRecord]:
         """All releases, newest first."""
-        return await asyncio.to_thread(self._registry.list)
+        return await self._off_loop(self._registry.list)
 
     async def rollback(self) -> ReleaseRecord:
         """Activates the release that served before.
@@ -155,129 +156,124 @@ class ReleaseSwitch:
         Raises:
             FailedPrecondition: there is none.
         """
-        return await self.activate(await asyncio.to_thread(self._registry.previous))
+        return await self.activate(await self._off_loop(self._registry.previous))
 
-    async def _activate_pending(self) -> None:
-        release_id = await asyncio.to_thread(self._registry.pending)
-        if release_id is None:
-            return
+    async def _activate_pending(self, release_id: str) -> None:
         try:
             await self.activate(release_id)
         except (FailedPrecondition, Unavailable) as error:
             log.error("not activated", extra={"release_id": release_id, "error": str(error)})
 
+    async def _activate_first(self) -> None:
+        """Activates the first release of all, which may be built while a start waits for it."""
+        if self._serving.current is None:
+            pending = await self._off_loop(self._registry.pending)
+            if pending is not None:
+                await self._activate_pending(pending)
+
+    async def _has_served(self, release_id: str) -> bool:
+        return (await self._off_loop(self._registry.get, release_id)).has_served
+
     async def _accept(self, release_id: str) -> Catalogue:
+        await self._off_loop(self._registry.reconsider, release_id)
         try:
-            catalogue = await self._ready(release_id, self._probe)
+            catalogue = await self._probed(release_id)
         except FailedPrecondition as error:
-            await asyncio.to_thread(self._registry.refuse, release_id, str(error))
+            await self._off_loop(self._registry.refuse, release_id, str(error))
             raise FailedPrecondition(f"release {release_id} was refused: {error}") from None
-        await asyncio.to_thread(self._registry.pass_probe, release_id)
+        await self._off_loop(self._registry.pass_probe, release_id)
         return catalogue
 
-    async def _ready(self, release_id: str, probe: ReleaseProbe | None) -> Catalogue:
-        if probe is None:
-            catalogue = await self._catalogue_of(release_id)
-        else:
-            catalogue = await asyncio.to_thread(self._load, release_id)
+    async def _probed(self, release_id: str) -> Catalogue:
+        catalogue = await asyncio.to_thread(self._loader.load, release_id)
         release = catalogue.release
-        serving = None if self._current is None else self._current.release
-        if probe is not None:
+        current = self._serving.current
+        serving = None if current is None else current.release
+        if self._probe is not None:
             # Before any service takes it in: a release that is broken in itself stays out.
-            _settle(release_id, await asyncio.to_thread(probe.inspect, release, serving))
-        prepared = await asyncio.gather(*(self._prepare(s, release_id) for s in self._services))
-        if probe is not None:
-            _settle(release_id, await probe.ask(release, prepared))
+            _settle(release_id, await asyncio.to_thread(self._probe.inspect, release, serving))
+        prepared = await self._preparation.prepare(release_id)
+        if self._probe is not None:
+            _settle(release_id, await self._probe.ask(release, prepared))
         return catalogue
 
-    async def _prepare(self, service: Preparable, release_id: str) -> Prepared:
-        ends = asyncio.get_running_loop().time() + self._prepare_seconds
-        while True:
+    async def _ready(self, release_id: str) -> Catalogue:
+        catalogue, _ = await asyncio.gather(
+            self._catalogue_of(release_id), self._preparation.confirm(release_id)
+        )
+        return catalogue
+
+    async def _switch_to(self, catalogue: Catalogue) -> ReleaseRecord:
+        """Serves a release, then writes that down, which may wait for those who write events."""
+        release_id = catalogue.release.release_id
+        async with self._switching:
+            serving = self._serving
+            current, before = serving.current, serving.before
+            serving.serve(catalogue)
             try:
-                return await service.prepare(release_id, _ATTEMPT_SECONDS)
-            except Unavailable:
-                if asyncio.get_running_loop().time() > ends:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
+                record = await self._off_loop(self._registry.activate, release_id)
+            except Exception:
+                serving.current, serving.before = current, before
+                raise
+        log.info("activated", extra={"release_id": release_id})
+        return record
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                await self._follow_once()
-            except (DomainError, OSError) as error:
-                log.warning("cannot follow the registry", extra={"error": str(error)})
-
-    async def _follow_once(self) -> None:
-        active = await asyncio.to_thread(self._registry.active)
-        if active is None or (self._current and active == self._current.release.release_id):
+        active = await self._off_loop(self._registry.active)
+        now = self._serving.current
+        if active is None or (now is not None and active == now.release.release_id):
             return
         catalogue = await self._catalogue_of(active)
         async with self._switching:
-            self._serve(catalogue)
+            if active != await self._off_loop(self._registry.active):
+                return  # it was a switch of this process that was not written down yet
+            self._serving.serve(catalogue)
         log.info("followed", extra={"release_id": active})
 
-    async def _follow_live_items(self) -> None:
-        while True:
-            await asyncio.sleep(_LIVE_SECONDS)
-            try:
-                await self.lay_over()
-                await self._add_tower()
-            except Exception:  # a task that ended would show withdrawn items for good
-                log.exception("live items not laid over")
-                await asyncio.sleep(self._poll_seconds)
+    async def _keep_ready(self) -> None:
+        """Has what serves, and what would be rolled back to, in memory here and everywhere."""
+        keeping = []
+        with suppress(FailedPrecondition):  # there is none before the first
+            previous = await self._off_loop(self._registry.previous)
+            keeping.append(self._keep_previous(previous))
+        if (now := self._serving.current) is not None:
+            keeping.append(self._preparation.keep(now.release.release_id))
+        # All of them, before any failure is reported.
+        for failure in await asyncio.gather(*keeping, return_exceptions=True):
+            if failure is not None:
+                raise failure
 
-    async def _add_tower(self) -> None:
-        known = self._current
-        if known is None or known.release is self._towerless or not known.needs_tower:
-            return
-        release = known.release
-        try:
-            tower = await asyncio.to_thread(load_tower, release)
-        except ReleaseError as error:
-            self._towerless = release  # new items are shown, but count as like nothing
-            log.error("no vectors of new items", extra={"error": str(error)})
-            return
-        while (known := self._current) and known.release is release and known.needs_tower:
-            self._replace(known, await asyncio.to_thread(known.with_tower, tower))
-
-    def _replace(self, known: Catalogue, newer: Catalogue) -> None:
-        if self._current is known:  # else another release, or another change, was faster
-            self._current = newer
-
-    def _serve(self, catalogue: Catalogue) -> None:
-        now = self._current
-        if now is not None and now.release.release_id != catalogue.release.release_id:
-            self._before = now
-        self._current = catalogue
+    async def _keep_previous(self, release_id: str) -> None:
+        if self._serving.held(release_id) is None:
+            before = self._serving.before
+            catalogue = await asyncio.to_thread(self._loader.load, release_id)
+            if self._serving.before is before:  # else there was a switch
+                self._serving.before = catalogue
+        await self._preparation.keep(release_id)
 
     async def _catalogue_of(self, release_id: str) -> Catalogue:
-        """A release with the live items; at once if it is the one that was served before."""
-        for known in (self._current, self._before):
-            if known is not None and known.release.release_id == release_id:
-                if self._live is None or known.live is (live := self._live.current()):
-                    return known
-                return await asyncio.to_thread(known.with_live, live)
-        return await asyncio.to_thread(self._load, release_id)
+        """A release with the live items; at once if it serves or was served before."""
+        if known := self._serving.held(release_id):
+            return await self._off_loop(self._loader.refresh, known)
+        return await asyncio.to_thread(self._loader.load, release_id)
 
-    def _load(self, release_id: str) -> Catalogue:
+    async def _off_loop(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """For good, and says once what fails: a task that ended would follow nothing any more."""
+    said = ""
+    while True:
         try:
-            release = Release(self._root / release_id)
-            release.verify()
-        except ReleaseError as error:
-            raise FailedPrecondition(str(error)) from None
-        # Read now what requests read, so that none of them pays for it.
-        _ = release.items.row_of, release.popular_rows, release.item_vectors, release.user_rows
-        catalogue = Catalogue.of(release)
-        _ = catalogue.genres, catalogue.creators
-        if self._live is None:
-            return catalogue
-        catalogue = catalogue.with_live(self._live.current())
-        try:
-            needed = catalogue.needs_tower
-            return catalogue.with_tower(load_tower(release)) if needed else catalogue
-        except ReleaseError as error:
-            raise FailedPrecondition(str(error)) from None
+            await work()
+            said = ""
+        except Exception as error:
+            if said != str(error):
+                said, unexpected = str(error), not isinstance(error, DomainError)
+                log.warning("%s: %s", work.__name__, error, exc_info=unexpected)
+        await asyncio.sleep(seconds)
 
 
 def _settle(release_id: str, report: ProbeReport) -> None:

@@ -57,7 +57,7 @@ class MilvusIndex:
         named = {collection_name(release_id, space): table for space, table in tables.items()}
         self._held |= named
         outcomes = await asyncio.gather(
-            *(self._open(name, table) for name, table in named.items()), return_exceptions=True
+            *(self._ensure(name, table) for name, table in named.items()), return_exceptions=True
         )
         for failure in outcomes:
             if failure is not None:
@@ -87,15 +87,7 @@ class MilvusIndex:
         limit = min(count, MOST_HITS, plan.items)
         try:
             async with asyncio.timeout(timeout):
-                # Never "Strong": it waits for Milvus's clock, 200 ms a search.
-                hits = await self._client.search(
-                    name,
-                    data=[query],
-                    limit=limit,
-                    anns_field=VECTOR,
-                    search_params=plan.search_params(limit),
-                    consistency_level="Bounded",
-                )
+                hits = await self._search(name, plan, query, limit)
         except TimeoutError:
             raise Unavailable(f"Milvus at {self._uri}: no answer in {timeout:.3f} s") from None
         except _FAILURES as error:
@@ -122,29 +114,58 @@ class MilvusIndex:
             except _FAILURES as error:
                 raise self._unavailable(error) from None
 
-    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
-        for release_id in release_ids:
-            self.forget(release_id)
+    async def stored(self, release_ids: Collection[str]) -> list[str]:
         if not release_ids:
             return []
         try:
-            stored = set(await self._client.list_collections(timeout=_CONNECT_SECONDS))
+            names = set(await self._client.list_collections(timeout=_CONNECT_SECONDS))
         except _FAILURES as error:
             raise self._unavailable(error) from None
-        found = [
+        return [
             each
             for each in release_ids
-            if not stored.isdisjoint(collection_name(each, space) for space in Space)
+            if not names.isdisjoint(collection_name(each, space) for space in Space)
         ]
-        for release_id in found:
-            await self.drop(release_id)
-        return found
 
     async def close(self) -> None:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
         await self._client.close()
+
+    async def _search(
+        self,
+        name: str,
+        plan: SearchPlan,
+        query: NDArray[np.float32],
+        limit: int,
+        timeout: float | None = None,
+    ) -> Any:
+        # Never "Strong": it waits for Milvus's clock, 200 ms a search.
+        return await self._client.search(
+            name,
+            data=[query],
+            limit=limit,
+            anns_field=VECTOR,
+            search_params=plan.search_params(limit),
+            consistency_level="Bounded",
+            timeout=timeout,
+        )
+
+    async def _ensure(self, name: str, table: VectorTable) -> None:
+        """Opens a collection, unless it was and still answers: a proof takes seconds under load."""
+        if not await self._answers(name, table):
+            await self._open(name, table)
+
+    async def _answers(self, name: str, table: VectorTable) -> bool:
+        plan = self._plans.get(name)
+        if plan is None:
+            return False
+        try:
+            await self._search(name, plan, table.vectors[0], 1, timeout=_CONNECT_SECONDS)
+        except _FAILURES:
+            return False  # gone, or not loaded since Milvus started again
+        return True
 
     async def _open(self, name: str, table: VectorTable) -> None:
         before = self._plans.get(name)

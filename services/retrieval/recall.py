@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.common.probe_users import nearest_of
+
 _QUERIES = 32
 _ITEMS_A_QUERY = 3
-_HITS = 500
 _ROUNDING = 1e-5
 """Error of a float32 inner product, relative to the product of the lengths."""
 
@@ -37,7 +38,7 @@ class RecallProbe:
         rng = np.random.default_rng(0)
         rows = rng.integers(len(vectors), size=(_QUERIES, _ITEMS_A_QUERY))
         queries: NDArray[np.float32] = vectors[rows].mean(axis=1)
-        count = min(_HITS, len(vectors))
+        count = nearest_of(len(vectors))
         last = [np.partition(vectors @ query, -count)[-count] for query in queries]
         longest = float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max()))
         slack = _ROUNDING * longest * np.linalg.norm(queries, axis=1)

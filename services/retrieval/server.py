@@ -93,7 +93,7 @@ class RetrievalService:
         self._items = LiveItems(LiveItemTable(self._engine))
         self._live = LiveVectors(self._items)
         self._collected = CollectedReleases(self._engine)
-        self._sweeper = Sweeper(self._drop_collected)
+        self._sweeper = Sweeper(self._unneeded, self._drop)
 
     def register(self, server: aio.Server) -> None:
         torch.set_num_threads(1)  # one user vector at a time; more threads only get in the way
@@ -111,7 +111,10 @@ class RetrievalService:
         )
         retriever = Retriever(candidate_sources(index), {**QUOTAS, **settings.quotas})
         retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(
-            RetrievalServicer(self._releases, index, retriever, settings, self._live), server
+            RetrievalServicer(
+                self._releases, index, retriever, settings, self._live, self._sweeper.settled
+            ),
+            server,
         )
 
     async def start(self) -> None:
@@ -138,11 +141,13 @@ class RetrievalService:
         await asyncio.to_thread(self._items.close)
         self._engine.dispose()
 
-    async def _drop_collected(self) -> None:
+    async def _unneeded(self) -> list[str]:
         assert self._index is not None
-        gone = await asyncio.to_thread(self._collected.all)
-        for release_id in await self._index.drop_stored(gone):
-            log.info("vectors of a collected release dropped", extra={"release_id": release_id})
+        return await self._index.stored(await asyncio.to_thread(self._collected.all))
+
+    async def _drop(self, release_id: str) -> None:
+        assert self._index is not None
+        await self._index.drop(release_id)
 
     def _hold(self, loaded: LoadedRelease) -> None:
         assert self._index is not None

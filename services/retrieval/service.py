@@ -4,6 +4,7 @@ from typing import Any
 
 from grpc import aio
 
+from services.common.collected import Settled
 from services.common.deadlines import Budget
 from services.common.errors import NotFound
 from services.common.release_cache import PATIENCE_SECONDS, ReleaseCache
@@ -37,12 +38,14 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         retriever: Retriever,
         settings: RetrievalSettings,
         live: LiveVectors,
+        settled: Settled,
     ) -> None:
         self._releases = releases
         self._index = index
         self._retriever = retriever
         self._settings = settings
         self._live = live
+        self._settled = settled
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:
         check_count(request.count, MOST_CANDIDATES)
@@ -72,6 +75,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     async def PrepareRelease(
         self, request: pb.PrepareReleaseRequest, context: Context
     ) -> pb.PrepareReleaseResponse:
+        await self._settled(request.release_id)
         loaded = await self._releases.get(request.release_id)
         items = await self._index.prepare(loaded.release_id, loaded.tables)
         await self._live.up_to_date(loaded)

@@ -111,11 +111,8 @@ class VectorIndex(Protocol):
     async def drop(self, release_id: str) -> None:
         """Forgets a release and deletes what the index stores of it."""
 
-    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
-        """Forgets releases, and drops those that the index stores something of.
-
-        Returns:
-            Ids of those that were dropped.
+    async def stored(self, release_ids: Collection[str]) -> list[str]:
+        """Those of some releases that the index stores something of.
 
         Raises:
             Unavailable: the index does not answer.
@@ -167,11 +164,8 @@ class ExactIndex:
     async def drop(self, release_id: str) -> None:
         self.forget(release_id)
 
-    async def drop_stored(self, release_ids: Collection[str]) -> list[str]:
-        stored = [each for each in release_ids if each in self._tables]
-        for release_id in stored:
-            self.forget(release_id)
-        return stored
+    async def stored(self, release_ids: Collection[str]) -> list[str]:
+        return [each for each in release_ids if each in self._tables]
 
     async def close(self) -> None:
         self._tables.clear()

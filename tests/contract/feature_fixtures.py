@@ -144,6 +144,11 @@ def _conninfo(address: str) -> str:
 @pytest.fixture
 def postgres_url(postgres_address: str) -> str:
     """SQLAlchemy URL of an empty PostgreSQL database."""
+    return create_database(postgres_address)
+
+
+def create_database(postgres_address: str) -> str:
+    """SQLAlchemy URL of a new PostgreSQL database."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(_conninfo(postgres_address), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

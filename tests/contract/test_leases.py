@@ -1,5 +1,8 @@
 """One process has a lease at a time, and others are told which, on SQLite and PostgreSQL alike."""
 
+import signal
+import subprocess
+import sys
 import time
 
 from sqlalchemy import Engine
@@ -48,3 +51,33 @@ def test_nobody_gives_back_what_another_has(engine: Engine) -> None:
     assert mine.take()
     other.give_back()
     assert not other.take()
+
+
+HOLDS = """
+import sys, time
+from services.common.database import open_database
+from services.common.leases import Lease
+assert Lease(open_database(sys.argv[1]), "job", 600.0, "another process").take()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_who_was_killed_is_in_nobodys_way_but_who_only_stands_still_is(engine: Engine) -> None:
+    lease = Lease(engine, "job", 60.0)
+    url = engine.url.render_as_string(hide_password=False)
+    with subprocess.Popen([sys.executable, "-c", HOLDS, url], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"held\n"
+            process.send_signal(signal.SIGSTOP)
+            assert not lease.take()
+            holder = lease.holder()
+            assert holder is not None and holder.who == "another process"
+        finally:
+            process.kill()
+    assert lease.holder() is None
+    before = time.time()
+    assert lease.take()
+    holder = lease.holder()
+    assert holder is not None and holder.since >= before

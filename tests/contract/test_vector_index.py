@@ -182,12 +182,13 @@ class TestEveryIndex:
         with pytest.raises(Unavailable):
             await index.search(FIRST, Space.TOWER, queries(16)[0], 10, TIMEOUT)
 
-    async def test_only_what_is_stored_is_dropped_of_many(self, index: VectorIndex) -> None:
+    async def test_it_says_of_which_releases_it_stores_something(self, index: VectorIndex) -> None:
         await index.prepare(FIRST, tables(1))
         await index.prepare(SECOND, tables(2))
-        assert await index.drop_stored([]) == []
-        assert await index.drop_stored(["never-there", FIRST]) == [FIRST]
-        assert await index.drop_stored(["never-there", FIRST]) == []
+        assert await index.stored([]) == []
+        assert await index.stored(["never-there", FIRST]) == [FIRST]
+        await index.drop(FIRST)
+        assert await index.stored(["never-there", FIRST]) == []
         with pytest.raises(Unavailable):
             await index.search(FIRST, Space.TOWER, queries(16)[0], 10, TIMEOUT)
         assert len(await index.search(SECOND, Space.TOWER, queries(16)[0], 10, TIMEOUT)) == 10
@@ -288,6 +289,28 @@ class TestMilvusCollections:
         await other.close()
         assert "collection is built again" not in caplog.text
         assert len(await searchable(milvus, FIRST)) == 10
+
+    async def test_what_is_searchable_is_not_proven_again(
+        self, milvus: MilvusIndex, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        held = tables(1)
+        caplog.set_level("INFO")
+        await milvus.prepare(FIRST, held)
+        proofs = caplog.text.count("collection is searchable")
+        await milvus.prepare(FIRST, held)
+        assert proofs == caplog.text.count("collection is searchable") == len(Space)
+
+    async def test_preparing_again_builds_a_collection_that_was_lost(
+        self, lite: MilvusLite, milvus: MilvusIndex
+    ) -> None:
+        held = tables(1)
+        await milvus.prepare(FIRST, held)
+        client = AsyncMilvusClient(uri=lite.uri, dedicated=True)
+        await client.drop_collection(collection.collection_name(FIRST, Space.TOWER))
+        await client.close()
+        assert await milvus.prepare(FIRST, held) == ITEMS
+        found = await milvus.search(FIRST, Space.TOWER, queries(16)[0], ITEMS, TIMEOUT)
+        assert len(found) == ITEMS
 
     async def test_vectors_that_are_not_finite_are_refused(self, milvus: MilvusIndex) -> None:
         broken = tables(1)

@@ -1,5 +1,6 @@
 """A release is probed through the retrieval service and Milvus Lite before it serves."""
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pymilvus import MilvusClient
+from sqlalchemy import Engine
 
 from models.release import ITEM_VECTORS
-from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.errors import FailedPrecondition
 from services.common.releases import ReleaseState
@@ -21,8 +23,12 @@ from services.orchestrator.probe import ReleaseProbe
 from services.orchestrator.release_switch import ReleaseSwitch
 from services.retrieval.server import RetrievalService
 from services.retrieval.settings import RetrievalSettings
+from tests.chaos.havoc import until
+from tests.contract.databases import engine
 from tests.contract.milvus_process import MilvusLite
 from tests.unit.orchestrator.test_probe import Bench
+
+__all__ = ["engine"]
 
 
 @pytest.fixture
@@ -34,10 +40,8 @@ def milvus(tmp_path: Path) -> Iterator[MilvusLite]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    engine = open_database(f"sqlite:///{tmp_path}/tandem.db")
-    yield Bench(tmp_path / "releases", engine)
-    engine.dispose()
+def bench(tmp_path: Path, engine: Engine) -> Bench:
+    return Bench(tmp_path / "releases", engine)
 
 
 @asynccontextmanager
@@ -46,7 +50,7 @@ async def probing(bench: Bench, milvus: MilvusLite, root: Path) -> AsyncIterator
     settings = RetrievalSettings(
         port=0,
         release_root=root,
-        database_url=bench.engine.url.render_as_string(),
+        database_url=bench.engine.url.render_as_string(hide_password=False),
         milvus_uri=milvus.uri,
     )
     server = ServiceServer(RetrievalService(settings), settings)
@@ -66,7 +70,7 @@ async def test_a_good_release_serves(bench: Bench, milvus: MilvusLite) -> None:
         assert (await switch.activate(release_id)).state is ReleaseState.ACTIVE
 
 
-async def test_vectors_of_other_items_in_milvus(
+async def test_vectors_of_other_items_in_milvus_are_refused_and_go_until_mended(
     bench: Bench, milvus: MilvusLite, tmp_path: Path
 ) -> None:
     release_id = bench.build()
@@ -81,3 +85,14 @@ async def test_vectors_of_other_items_in_milvus(
         with pytest.raises(FailedPrecondition, match=r"recall@500 0\.\d+ is below 0\.95"):
             await switch.activate(release_id)
     assert bench.state(release_id)[0] is ReleaseState.FAILED
+    stored = MilvusClient(milvus.uri)
+
+    async def nothing_stored() -> bool:
+        return not await asyncio.to_thread(stored.list_collections)
+
+    assert len(stored.list_collections()) == 2
+    async with probing(bench, milvus, bench.root) as switch:  # a start drops them at once
+        assert await until(nothing_stored, 20.0)
+        assert (await switch.activate(release_id)).state is ReleaseState.ACTIVE
+    assert len(stored.list_collections()) == 2
+    stored.close()

@@ -259,6 +259,7 @@ async def test_bad_requests_are_refused_by_field(
     code: grpc.StatusCode,
     field: str,
 ) -> None:
+    await prepare(stub, release)
     with pytest.raises(aio.AioRpcError) as refused:
         await stub.Retrieve(request(release, **fields), timeout=DEADLINE)
     assert refused.value.code() is code

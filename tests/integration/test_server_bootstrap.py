@@ -42,6 +42,21 @@ class EchoServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         )
 
 
+class OperatorsServicer(recommender_pb2_grpc.AdminServiceServicer):
+    """Answers, but takes its time to activate."""
+
+    async def ActivateRelease(
+        self, request: pb.ActivateReleaseRequest, context: Any
+    ) -> pb.ActivateReleaseResponse:
+        await asyncio.sleep(0.5)
+        return pb.ActivateReleaseResponse()
+
+    async def RollbackRelease(
+        self, request: pb.RollbackReleaseRequest, context: Any
+    ) -> pb.RollbackReleaseResponse:
+        return pb.RollbackReleaseResponse()
+
+
 class EchoService:
     names = (SERVICE,)
 
@@ -52,6 +67,7 @@ class EchoService:
 
     def register(self, server: aio.Server) -> None:
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(EchoServicer(), server)  # type: ignore[abstract]
+        recommender_pb2_grpc.add_AdminServiceServicer_to_server(OperatorsServicer(), server)  # type: ignore[abstract]
 
     async def start(self) -> None:
         self.starting.set()
@@ -69,6 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[ServiceServer, EchoServ
         release_root=tmp_path,
         database_url="sqlite://",
         max_concurrent_requests=2,
+        max_concurrent_admin_calls=1,
         default_deadline_seconds=7,
         drain_seconds=2,
     )
@@ -181,6 +198,37 @@ async def test_overload_is_answered_at_once_with_a_hint(stub: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert ("retry-after-ms", "100") in list(caught.value.trailing_metadata() or ())
     await asyncio.gather(*slow)
+
+
+async def test_operators_and_health_checks_are_answered_when_users_fill_the_server(
+    running: tuple[ServiceServer, EchoService, str], stub: Any
+) -> None:
+    slow = [
+        asyncio.ensure_future(stub.Recommend(pb.RecommendRequest(user_id="slow"), timeout=5))
+        for _ in range(2)
+    ]
+    await asyncio.sleep(0.1)
+    async with aio.insecure_channel(running[2]) as channel:
+        admin = recommender_pb2_grpc.AdminServiceStub(channel)
+        await admin.RollbackRelease(pb.RollbackReleaseRequest(), timeout=5)
+    assert await _health(running[2]) == health_pb2.HealthCheckResponse.SERVING
+    assert not any(each.done() for each in slow)
+    await asyncio.gather(*slow)
+
+
+async def test_operators_calls_of_one_kind_leave_room_for_the_others(
+    running: tuple[ServiceServer, EchoService, str], stub: Any
+) -> None:
+    async with aio.insecure_channel(running[2]) as channel:
+        admin: Any = recommender_pb2_grpc.AdminServiceStub(channel)
+        activating = asyncio.ensure_future(admin.ActivateRelease(pb.ActivateReleaseRequest()))
+        await asyncio.sleep(0.1)
+        with pytest.raises(aio.AioRpcError, match="1 calls of ActivateRelease are in progress"):
+            await admin.ActivateRelease(pb.ActivateReleaseRequest(), timeout=5)
+        await admin.RollbackRelease(pb.RollbackReleaseRequest(), timeout=5)
+        await stub.Recommend(pb.RecommendRequest(user_id="u"), timeout=5)
+        assert not activating.done()
+        await activating
 
 
 async def test_stopping_lets_calls_in_progress_finish(

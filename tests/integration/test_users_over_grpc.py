@@ -11,6 +11,7 @@ import pytest
 from grpc import aio
 from redis import Redis
 
+from services.common.admission import Admission
 from services.common.database import open_database
 from services.common.errors import InvalidArgument
 from services.common.interceptors import standard_interceptors
@@ -54,7 +55,7 @@ async def public(settings: FeaturesSettings) -> AsyncIterator[Public]:
     switch = ReleaseSwitch(ReleaseRegistry(engine), settings.release_root, [features], 5.0, 60.0)
     live = LiveItems(LiveItemTable(engine))
     forgotten: set[str] = set()
-    server = aio.server(interceptors=standard_interceptors(64, SECONDS))
+    server = aio.server(interceptors=standard_interceptors(Admission(64, 16), SECONDS))
     recommender_pb2_grpc.add_AdminServiceServicer_to_server(
         AdminServicer(switch, features, live, forgotten.update, UNUSED, UNUSED, UNUSED, SECONDS),
         server,

@@ -25,7 +25,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "services.retrieval": RetrievalSettings,
     "services.ranking": RankingSettings,
 }
-_OTHERS = {"HOME", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "RAY_USAGE_STATS_ENABLED"}
+_OTHERS = {"HOME", "OMP_NUM_THREADS", "RAY_USAGE_STATS_ENABLED"}
 _SECRET_VALUES = {"url": "postgresql+psycopg://user@database.example/tandem"}
 
 Container = Mapping[str, Any]

@@ -35,7 +35,8 @@ DEFAULTED = {
 """Settings that are left at their defaults on purpose. A new one goes here or into a manifest."""
 
 EVERYWHERE = {
-    *("port", "default_deadline_seconds", "max_concurrent_requests", "drain_seconds", "log_level")
+    *("port", "default_deadline_seconds", "drain_seconds", "log_level"),
+    *("max_concurrent_requests", "max_concurrent_admin_calls"),
 }
 """The same, of all services."""
 

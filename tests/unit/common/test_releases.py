@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from services.common.collected import CollectedReleases
 from services.common.database import open_database
 from services.common.errors import FailedPrecondition, NotFound
 from services.common.releases import ReleaseRegistry, ReleaseState
@@ -96,10 +97,28 @@ def test_stored_lists_are_replaced_as_a_whole(engine: Engine) -> None:
     assert stored.read("other", "u1") is None
 
 
-def test_what_serves_is_not_judged_by_a_replica_that_is_late(registry: ReleaseRegistry) -> None:
+def test_services_drop_what_is_refused_until_it_is_tried_again(
+    engine: Engine, registry: ReleaseRegistry
+) -> None:
+    unneeded = CollectedReleases(engine)
     registry.add("a", {})
-    registry.activate("a")
-    registry.refuse("a", "the machine was busy")
-    assert (registry.get("a").state, registry.get("a").reason) == (ReleaseState.ACTIVE, "")
-    registry.pass_probe("a")
-    assert registry.active() == "a"
+    for _ in range(2):
+        registry.refuse("a", "recall")
+        assert (registry.get("a").state, registry.get("a").reason) == ("FAILED", "recall")
+        assert unneeded.all() == unneeded.with_rows() == ["a"]
+        unneeded.rows_dropped("a")
+        registry.reconsider("a")
+        assert (registry.get("a").state, registry.get("a").reason) == ("BUILT", "")
+        assert unneeded.all() == []
+
+
+def test_what_has_served_is_never_judged_again(engine: Engine, registry: ReleaseRegistry) -> None:
+    for release_id in ("a", "b"):
+        registry.add(release_id, {})
+        registry.activate(release_id)
+    for release_id in ("a", "b", "nope"):  # as an orchestrator would that was slower than another
+        registry.refuse(release_id, "recall")
+        registry.reconsider(release_id)
+        registry.pass_probe(release_id)
+    assert [each.state for each in registry.list()] == ["ACTIVE", "RETIRED"]
+    assert CollectedReleases(engine).all() == []

@@ -21,6 +21,14 @@ def test_items_beyond_the_nearest_are_no_hits() -> None:
     assert probe.hits(0, rows[50:-50]) == probe.count - 50
 
 
+def test_a_small_catalogue_under_other_rows_is_no_hit_as_a_whole() -> None:
+    vectors, rows = VECTORS[:100], np.random.default_rng(0).permutation(100)
+    probe = RecallProbe.sample(vectors)
+    found = [exact_search(vectors[rows], query, probe.count).rows for query in probe.queries]
+    hits = [probe.hits(i, each.astype(np.int64)) for i, each in enumerate(found)]
+    assert np.mean(hits) / probe.count < 0.7
+
+
 def test_a_repeated_row_is_one_hit() -> None:
     probe = RecallProbe.sample(VECTORS)
     best = exact_search(VECTORS, probe.queries[0], 1).rows.astype(np.int64)

@@ -10,7 +10,7 @@ from models.history import UserHistory
 from models.neighbours import item_neighbours
 from models.release import Release, ReleaseError
 from models.scorer import TwoTowerScorer
-from services.common.probe_users import NEAREST, read_probe_users
+from services.common.probe_users import nearest_of, read_probe_users
 from training.config import NeighbourConfig, TowerConfig, TrainingConfig, read_config
 from training.data import DataError, InteractionData, merge
 from training.pipeline import SETTINGS, train
@@ -68,13 +68,14 @@ def test_the_finished_release_gives_probe_users_what_its_trainer_gave_them(
     assert sum(not len(each.user.rows) for each in users) == 1
     assert any(len(each.user.around.trend) for each in users)
     n = len(release.items)
+    nearest = nearest_of(n)
     for each in users:
         assert len(np.unique(each.rows)) == len(each.rows) == min(100, n)
         np.testing.assert_allclose(scorer.score(each.user, each.rows), each.scores, atol=1e-4)
         np.testing.assert_allclose(scorer.towers.user_vector(each.user), each.vector, atol=1e-5)
         order = np.argsort(-(release.item_vectors @ each.vector)).astype(np.int32)
-        assert each.hits(release.item_vectors, order[:NEAREST]) == min(NEAREST, n)
-        assert each.hits(release.item_vectors, order[NEAREST + 5 :]) == 0
+        assert each.hits(release.item_vectors, order[:nearest]) == nearest
+        assert each.hits(release.item_vectors, order[nearest + 5 :]) == 0
 
 
 def test_the_saved_configuration_builds_the_same_release_again(

@@ -1,13 +1,16 @@
-"""A refresh learns from the database alone, one at a time."""
+"""A refresh learns from the database alone, one at a time, on SQLite and PostgreSQL alike."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from models.release import Release
 from services.common.database import open_database
@@ -16,6 +19,7 @@ from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
 from services.features.events import Event
+from tests.contract.feature_fixtures import create_database
 from training.commands import run
 from training.config import TowerConfig, TrainingConfig
 from training.job import train_from_log
@@ -23,6 +27,7 @@ from training.readers import read
 from training.refresh import LEASE, RefreshError, main, refresh, settings_of
 from training.synthetic import World, write_world
 
+POLICY = "OMP_WAIT_POLICY"
 CONFIG = TrainingConfig(stored_items=7, threads=1)
 
 
@@ -41,11 +46,17 @@ class Place:
         return ReleaseRegistry(self.engine)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("refresh")
-    url, root = f"sqlite:///{folder}/tandem.db", folder / "releases"
-    root.mkdir()
+    url = f"sqlite:///{folder}/tandem.db"
+    if request.param == "postgres":
+        url = create_database(request.getfixturevalue("postgres_address"))
+    (root := folder / "releases").mkdir()
     world = write_world(folder / "world", n_users=30, n_items=60)
     first = train_from_log(
         read(world.path),
@@ -131,6 +142,53 @@ def test_a_refresh_that_stood_still_until_another_began_registers_nothing(
         refresh(place.url, place.root, activate=None)
     other.give_back()
     assert place.registry.list() == known
+
+
+@pytest.mark.slow
+def test_a_refresh_that_is_asked_to_end_gives_its_lease_back(place: Place) -> None:
+    known = place.registry.list()
+    arguments = ["--database-url", place.url, "--release-root", str(place.root)]
+    command = [sys.executable, "-m", "training.refresh", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not leases(place):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: interrupted")
+    assert leases(place) == 0  # not only one whose holder is gone
+    assert place.registry.list() == known
+    assert {path.name for path in place.root.iterdir()} == {each.release_id for each in known}
+
+
+def leases(place: Place) -> int:
+    with place.engine.connect() as db:
+        return int(db.execute(text("SELECT count(*) FROM leases")).scalar_one())
+
+
+AT_THE_FIRST_IMPORT = """
+import os, runpy, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name in ("numpy", "torch"):
+            print(os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, Finder())
+runpy.run_module("training.refresh", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("set_before", "held"), [({}, "PASSIVE"), ({POLICY: "ACTIVE"}, "ACTIVE")])
+def test_threads_of_a_refresh_do_not_spin_unless_told_to(
+    set_before: dict[str, str], held: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != POLICY}
+    command = [sys.executable, "-c", AT_THE_FIRST_IMPORT]
+    environment |= set_before
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{held}\n"
 
 
 def test_without_a_release_there_is_nothing_to_refresh(tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
-"""What is collected, and what never is."""
+"""What is collected, and what never is, on SQLite and PostgreSQL alike."""
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from services.common.collected import CollectedReleases
-from services.common.database import open_database
 from services.common.errors import NotFound
 from services.common.garbage import BUILD_SECONDS, CHECKPOINT_SECONDS, collect
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
+from tests.contract.databases import engine
+
+__all__ = ["engine"]
 
 
 def release_id(n: int) -> str:
@@ -22,10 +24,10 @@ def release_id(n: int) -> str:
 class Place:
     """A database and folders with releases in them that hold nothing but a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, engine: Engine) -> None:
         self.root = path / "releases"
         self.checkpoints = path / "checkpoints"
-        self.engine = open_database(f"sqlite:///{path}/tandem.db")
+        self.engine = engine
         self.registry = ReleaseRegistry(self.engine)
         self.stored = StoredRecommendations(self.engine)
 
@@ -56,10 +58,8 @@ def _age(path: Path, seconds: float) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
-    yield place
-    place.engine.dispose()
+def place(tmp_path: Path, engine: Engine) -> Place:
+    return Place(tmp_path, engine)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3, 10])
@@ -146,3 +146,14 @@ def test_services_are_left_word_of_what_they_have_to_drop(place: Place) -> None:
     assert collected.all() == collected.with_rows() == [gone]
     collected.rows_dropped(gone)
     assert (collected.all(), collected.with_rows()) == ([gone], [])
+
+
+def test_of_a_refused_release_services_drop_their_part_while_the_folder_stays(
+    place: Place,
+) -> None:
+    active, refused = place.release(0, active=True), place.release(1)
+    place.registry.refuse(refused, "recall")
+    assert CollectedReleases(place.engine).with_rows() == [refused]
+    assert collect(place.engine, place.root).kept == [refused, active]
+    assert place.folders() == {active, refused}
+    assert place.stored.releases() == {active, refused}
