@@ -24,7 +24,9 @@ async def test_a_first_release_that_is_built_after_the_start_is_activated(tmp_pa
     registry.add(built.release_id, {}, activate_at_start=True)
     await asyncio.wait_for(asyncio.gather(*starting), 10)
     assert {each.current().release_id for each in replicas} == {built.release_id}
-    while registry.active() is None:  # it serves first, and is written down then
+    for _ in range(100):  # it serves first, and is written down then
+        if registry.active() is not None:
+            break
         await asyncio.sleep(0.05)
     assert registry.active() == built.release_id
     for replica in replicas:
