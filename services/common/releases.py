@@ -151,11 +151,13 @@ class ReleaseRegistry:
                 take_back(db, release_id)
 
     def pass_probe(self, release_id: str) -> None:
-        """Marks a release as one that may serve."""
+        """Marks a release as one that may serve. Does nothing to one that serves or did, which
+        another orchestrator may have activated meanwhile."""
         with self._engine.begin() as db:
             db.execute(
                 sql_update(_releases)
                 .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state.not_in((ReleaseState.ACTIVE, ReleaseState.RETIRED)))
                 .values(state=ReleaseState.PROBED.value, reason="")
             )
 

@@ -41,6 +41,10 @@ class ServiceSettings(BaseSettings):
     max_concurrent_admin_calls: int = Field(default=16, ge=1)
     """The same of each administrative call, which users' calls leave this room."""
 
+    max_connection_seconds: float = Field(default=0.0, ge=0)
+    """Age at which a client is told to connect again, which fails no call. Clients look up a name
+    only when they connect: so they come to know replicas that were added. 0 lets connections be."""
+
     drain_seconds: float = Field(default=5.0, ge=0)
     """Time that calls in progress get to finish when the service stops."""
 

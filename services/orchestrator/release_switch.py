@@ -100,7 +100,11 @@ class ReleaseSwitch:
             log.error("the active release cannot be loaded", extra={"error": str(error)})
         if pending is not None:
             await self._activate_pending(pending)
-        repeated = {self._follow: self._poll_seconds, self._keep_ready: _KEEP_SECONDS}
+        repeated = {
+            self._follow: self._poll_seconds,
+            self._activate_first: self._poll_seconds,
+            self._keep_ready: _KEEP_SECONDS,
+        }
         if self._follows_live_items:
             repeated[self._serving.follow_live_items] = _LIVE_SECONDS
         self._followers = [asyncio.create_task(_repeat(*each)) for each in repeated.items()]
@@ -159,6 +163,13 @@ class ReleaseSwitch:
             await self.activate(release_id)
         except (FailedPrecondition, Unavailable) as error:
             log.error("not activated", extra={"release_id": release_id, "error": str(error)})
+
+    async def _activate_first(self) -> None:
+        """Activates the first release of all, which may be built while a start waits for it."""
+        if self._serving.current is None:
+            pending = await self._off_loop(self._registry.pending)
+            if pending is not None:
+                await self._activate_pending(pending)
 
     async def _has_served(self, release_id: str) -> bool:
         return (await self._off_loop(self._registry.get, release_id)).has_served

@@ -5,38 +5,31 @@
 `tandem skew` runs the same on one machine.
 """
 
-import argparse
 import json
-import logging
-import sys
 from pathlib import Path
 
-from training.command import errors_in_one_line
-from training.skew.findings import SCORE_TOLERANCE
+import click
+
+from training.commands import database_option, root_option, run
 from training.skew.job import REQUESTS, check
 
 
-def main() -> None:
-    """Prints one JSON document; where serving differs from training, one line on stderr, too."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.skew",
-        description="Compares logged requests with the event log and the release. Ends with 1 "
-        f"where a feature differs at all, or a score by more than {SCORE_TOLERANCE:g}.",
-    )
-    parser.add_argument("--database-url", required=True, help="of all logs")
-    parser.add_argument("--release-root", required=True, type=Path, help="folder of the releases")
-    parser.add_argument(
-        "--requests", type=int, default=REQUESTS, help="newest logged requests that are looked at"
-    )
-    arguments = parser.parse_args()
-    if arguments.requests < 1:
-        parser.error("argument --requests: must be at least 1")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    with errors_in_one_line():
-        found, document = check(arguments.database_url, arguments.release_root, arguments.requests)
-        print(json.dumps(document))
-        found.require()
+@click.command()
+@database_option
+@root_option
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 100_000),
+    default=REQUESTS,
+    show_default=True,
+    help="The newest logged requests that are looked at.",
+)
+def main(database_url: str, release_root: Path, requests: int) -> None:
+    """Prints one JSON document, and fails where serving differs from training."""
+    found, document = check(database_url, release_root, requests)
+    print(json.dumps(document))
+    found.require()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

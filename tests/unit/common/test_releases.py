@@ -112,12 +112,13 @@ def test_services_drop_what_is_refused_until_it_is_tried_again(
         assert unneeded.all() == []
 
 
-def test_what_has_served_is_never_refused(engine: Engine, registry: ReleaseRegistry) -> None:
+def test_what_has_served_is_never_judged_again(engine: Engine, registry: ReleaseRegistry) -> None:
     for release_id in ("a", "b"):
         registry.add(release_id, {})
         registry.activate(release_id)
     for release_id in ("a", "b", "nope"):  # as an orchestrator would that was slower than another
         registry.refuse(release_id, "recall")
         registry.reconsider(release_id)
+        registry.pass_probe(release_id)
     assert [each.state for each in registry.list()] == ["ACTIVE", "RETIRED"]
     assert CollectedReleases(engine).all() == []

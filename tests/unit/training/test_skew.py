@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from services.common.skew_runs import SkewRuns
 from services.features.past import PastLog, Span
 from tandem_cli.main import main
 from tests.unit.training.served_world import N_ITEMS, Message, World, alter, busy, hours, world
+from training.commands import run
 from training.skew.__main__ import main as scheduled
 from training.skew.drift import psi
 from training.skew.report import measure
@@ -116,22 +116,22 @@ def test_the_command_exits_with_one_and_names_the_feature(
 
 
 def test_a_scheduled_comparison_ends_with_one_line_that_names_the_feature(
-    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     busy(world, 4)
     where = ("--database-url", world.database_url, "--release-root", str(world.releases))
-    monkeypatch.setattr(sys, "argv", ["skew", *where, "--requests", "3"])
-    scheduled()
+    run(scheduled, [*where, "--requests", "3"])
     document = json.loads(capsys.readouterr().out)
     assert (document["requests"], document["fault"]) == (3, "")
     alter(world, hours)
     with pytest.raises(SystemExit) as ended:
-        scheduled()
-    assert str(ended.value.code).startswith("error: history_ages differs in ")
-    assert "\n" not in str(ended.value.code)
-    run = SkewRuns(world.engine).newest()
-    assert run is not None and run.compared == 3
-    assert [each.feature for each in run.features if each.differing] == ["history_ages"]
+        run(scheduled, [*where, "--requests", "3"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and told.count("\n") == 1
+    assert told.startswith("error: history_ages differs in ")
+    kept = SkewRuns(world.engine).newest()
+    assert kept is not None and kept.compared == 3
+    assert [each.feature for each in kept.features if each.differing] == ["history_ages"]
 
 
 def test_drift_is_of_each_feature_and_only_said(world: World) -> None:
