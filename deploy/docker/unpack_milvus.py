@@ -1,0 +1,27 @@
+"""Unpacks the server that the package `milvus` carries, and writes its configuration.
+
+    unpack_milvus.py PROGRAM_DIR DATA_DIR
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import milvus
+
+
+def main(programs: Path, data: str) -> None:
+    milvus._initialize_data_files(programs)
+    # In a folder of that name, for the package derives all paths from it.
+    config = milvus.MilvusServerConfig(data_dir=data)
+    config.resolve_storage()
+    config.set("system_log_path", "")  # to the output
+    config.set("log.level", "warn")
+    config.write_config()
+    shutil.copytree(Path(data) / "configs", programs / "configs")
+    glog = programs / "configs" / "glog.conf"
+    glog.write_text(glog.read_text().replace("--logtostderr=false", "--logtostderr=true"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
