@@ -1,10 +1,15 @@
 """From files and the live event log to a registered release: what `tandem train` and a training
-job in a cluster both run."""
+job in a cluster both run.
 
+    python -m training.job --data DIR --database-url URL --release-root DIR [--first]
+"""
+
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
@@ -13,15 +18,25 @@ from models.release import Release
 from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.live_items import LiveItem, LiveItemTable
-from services.common.releases import add_release
+from services.common.releases import ReleaseRegistry, add_release
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
 from services.features.user_table import UserTable
 from training.batch import read_lists
-from training.config import TrainingConfig
+from training.commands import (
+    activate_at,
+    config_option,
+    database_option,
+    no_activate_option,
+    orchestrator_option,
+    root_option,
+    run,
+)
+from training.config import TrainingConfig, read_config
 from training.data import InteractionData, SkippedRow, assemble
 from training.pipeline import train
 from training.progress import show_progress
+from training.readers import read
 
 _LISTS_A_CHUNK = 2_000
 
@@ -163,3 +178,48 @@ def with_live_items(items: pd.DataFrame, live: Sequence[LiveItem]) -> pd.DataFra
     )
     both = pd.concat([items, upserted], ignore_index=True)
     return both.drop_duplicates("item_id", keep="last", ignore_index=True)
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Folder of the log.")
+@click.option("--first", is_flag=True, help="Does nothing when there is a release already.")
+@database_option
+@root_option
+@orchestrator_option
+@no_activate_option
+@config_option
+def main(
+    data: Path,
+    first: bool,
+    database_url: str,
+    release_root: Path,
+    orchestrator: str | None,
+    no_activate: bool,
+    config_file: Path | None,
+) -> None:
+    """A release from a log; prints one JSON document."""
+    if first and (known := _releases(database_url)):
+        return print(json.dumps({"trained": False, "release_id": known[0], "activated": False}))
+    release = train_from_log(
+        read(data),
+        database_url=database_url,
+        release_root=release_root,
+        activate_at_start=not no_activate,
+        config=read_config(config_file) if config_file else None,
+    )
+    activated = not no_activate and activate_at(orchestrator)(release.release_id)
+    document = {"trained": True, "release_id": release.release_id, "activated": activated}
+    print(json.dumps(document | {"metrics": release.manifest.metrics}))
+
+
+def _releases(database_url: str) -> list[str]:
+    """Ids of those that are registered, newest first."""
+    engine = open_database(database_url)
+    try:
+        return [each.release_id for each in ReleaseRegistry(engine).list()]
+    finally:
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    run(main)

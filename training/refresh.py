@@ -5,21 +5,19 @@
 `tandem refresh` runs the same on one machine.
 """
 
-import argparse
 import json
 import logging
 import os
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pandas as pd
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import ReportedError
 from models.release import Release, ReleaseError
@@ -27,7 +25,16 @@ from services.common.database import open_database
 from services.common.garbage import KEEP, Garbage, collect
 from services.common.leases import Lease
 from services.common.releases import ReleaseRegistry
-from tandem_client import Client, TandemError
+from training.commands import (
+    Activate,
+    activate_at,
+    config_option,
+    database_option,
+    no_activate_option,
+    orchestrator_option,
+    root_option,
+    run,
+)
 from training.config import ConfigError, TowerConfig, TrainingConfig, read_config
 from training.job import build
 from training.pipeline import SETTINGS
@@ -35,9 +42,6 @@ from training.pipeline import SETTINGS
 LEASE = "refresh"
 LEASE_SECONDS = 60.0
 _RENEW_SECONDS = 10.0
-
-Activate = Callable[[str], bool]
-"""Puts a release, by its id, into service; False when there is no system to do that now."""
 
 
 class RefreshError(ReportedError):
@@ -181,46 +185,29 @@ def _users(release: Release) -> pd.DataFrame:
     return users.assign(friends=pd.Series(friends, dtype=object))
 
 
-def _activate_at(address: str | None) -> Activate:
-    def activate(release_id: str) -> bool:
-        if address is None:
-            return False
-        with Client(address) as client:
-            client.activate_release(release_id)
-        return True
-
-    return activate
-
-
-def main() -> None:
-    """The command of the module's docstring: prints one JSON document, or one line on stderr."""
-    parser = argparse.ArgumentParser(description="A new release from the event log alone.")
-    parser.add_argument("--database-url", required=True, help="of the log and the registry")
-    parser.add_argument("--release-root", required=True, type=Path, help="folder of the releases")
-    parser.add_argument(
-        "--orchestrator",
-        metavar="HOST:PORT",
-        help="activates the release; without it the next start of an orchestrator does",
+@click.command()
+@database_option
+@root_option
+@orchestrator_option
+@no_activate_option
+@config_option
+@click.option("--keep", type=click.IntRange(min=0), default=KEEP, help="Newest releases that stay.")
+def main(
+    database_url: str,
+    release_root: Path,
+    orchestrator: str | None,
+    no_activate: bool,
+    config_file: Path | None,
+    keep: int,
+) -> None:
+    """A new release from the event log alone; prints one JSON document."""
+    done = refresh(
+        database_url,
+        release_root,
+        activate=None if no_activate else activate_at(orchestrator),
+        config=read_config(config_file) if config_file else None,
+        keep=keep,
     )
-    parser.add_argument("--no-activate", action="store_true", help="only build")
-    parser.add_argument("--config", type=Path, help="TOML file of training settings")
-    parser.add_argument("--keep", type=int, default=KEEP, help="newest releases that stay")
-    arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
-        done = refresh(
-            arguments.database_url,
-            arguments.release_root,
-            activate=None if arguments.no_activate else _activate_at(arguments.orchestrator),
-            config=read_config(arguments.config) if arguments.config else None,
-            keep=arguments.keep,
-        )
-    except (ReportedError, TandemError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename or ''}: {error.strerror or error}")
-    except SQLAlchemyError as error:
-        sys.exit(f"error: database: {str(error).splitlines()[0]}")
     manifest = done.release.manifest
     document = {
         "release_id": manifest.release_id,
@@ -232,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,15 +1,12 @@
-"""Entry point of `tandem`: finds the command, and turns every failure into one line."""
+"""Entry point of `tandem`: finds the command, and runs it."""
 
 import importlib
-import logging
 import os
-import sys
 from collections.abc import Sequence
 
 import click
 
-from models.errors import ReportedError
-from tandem_client import TandemError
+from training.commands import run
 
 _MODULES = {
     "up": "lifecycle",
@@ -56,28 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when numpy and torch are imported, which is later. On a busy machine threads that spin
     # while they wait for one another make training several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    try:
-        tandem(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-    except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
-    except (TandemError, ReportedError) as error:
-        _fail(str(error), 1)
-    except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
-    except Exception as error:
-        if not type(error).__module__.startswith("sqlalchemy."):
-            raise
-        _fail(f"database: {str(error).splitlines()[0]}", 1)
-
-
-def _fail(text: str, status: int) -> None:
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)
-    sys.exit(status)
+    run(tandem, arguments)
 
 
 if __name__ == "__main__":

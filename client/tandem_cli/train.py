@@ -12,18 +12,12 @@ from models.head import OBJECTIVES
 from models.release import Release
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
+from training.commands import config_option, no_activate_option
 from training.config import STORED_METHODS, TrainingConfig, read_config
 from training.job import train_from_log
 from training.plots import RELEASE_PLOTS
 from training.readers import read
 from training.refresh import refresh as refresh_release
-
-config_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="TOML file of training settings; what it leaves out follows from the log's size.",
-)
 
 
 @click.command()
@@ -46,7 +40,7 @@ config_option = click.option(
     help="What makes the batch recommendations: the final score (default), the towers alone, or a "
     "method that `evaluate` compares with.",
 )
-@click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
+@no_activate_option
 @state_option
 @port_option
 @json_option
@@ -85,7 +79,7 @@ def train(
 
 @click.command()
 @config_option
-@click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
+@no_activate_option
 @state_option
 @port_option
 @json_option

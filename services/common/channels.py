@@ -17,13 +17,9 @@ def open_channel(addresses: Sequence[str]) -> aio.Channel:
 
     Args:
         addresses: where replicas of the service listen; calls go round. A single DNS name may
-            stand for many.
+            stand for many: it is looked up again when a connection ends. So may any other target
+            that gRPC knows, such as `dns://SERVER/NAME:PORT`.
     """
-    if len(addresses) == 1:
-        host = addresses[0].rpartition(":")[0]
-        target = addresses[0] if _is_ipv4(host) else f"dns:///{addresses[0]}"
-    else:
-        target = "ipv4:" + ",".join(addresses)
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
@@ -40,7 +36,7 @@ def open_channel(addresses: Sequence[str]) -> aio.Channel:
         ],
     }
     return aio.insecure_channel(
-        target,
+        _target(addresses),
         options=[
             *channel_options(),
             ("grpc.service_config", json.dumps(config)),
@@ -48,12 +44,19 @@ def open_channel(addresses: Sequence[str]) -> aio.Channel:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 500),
+            # Else a name is looked up twice a minute at most: while all replicas behind it are
+            # replaced one after the other, none that is known would be left.
+            ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         ],
     )
 
 
-def _is_ipv4(host: str) -> bool:
-    return host.replace(".", "").isdigit()
+def _target(addresses: Sequence[str]) -> str:
+    if len(addresses) > 1:
+        return "ipv4:" + ",".join(addresses)
+    host = addresses[0].rpartition(":")[0]
+    is_ipv4 = host.replace(".", "").isdigit()
+    return addresses[0] if is_ipv4 or "://" in addresses[0] else f"dns:///{addresses[0]}"
 
 
 def call_metadata() -> tuple[tuple[str, str], ...]:

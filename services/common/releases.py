@@ -134,12 +134,13 @@ class ReleaseRegistry:
         return str(newest.release_id) if waits else None
 
     def refuse(self, release_id: str, reason: str) -> None:
-        """Marks a release as one that cannot serve, and says why."""
-        self._set(release_id, ReleaseState.FAILED, reason)
+        """Marks a release as one that cannot serve, and says why; not one that serves or did, which
+        another replica may have found good meanwhile."""
+        self._judge(release_id, ReleaseState.FAILED, reason)
 
     def pass_probe(self, release_id: str) -> None:
-        """Marks a release as one that may serve."""
-        self._set(release_id, ReleaseState.PROBED, "")
+        """Marks a release as one that may serve; one that serves or did stays what it is."""
+        self._judge(release_id, ReleaseState.PROBED, "")
 
     def previous(self) -> str:
         """Id of the release that served before the active one.
@@ -187,11 +188,13 @@ class ReleaseRegistry:
             )
         return self.get(release_id)
 
-    def _set(self, release_id: str, state: ReleaseState, reason: str) -> None:
+    def _judge(self, release_id: str, state: ReleaseState, reason: str) -> None:
+        served = (ReleaseState.ACTIVE.value, ReleaseState.RETIRED.value)
         with self._engine.begin() as db:
             db.execute(
                 sql_update(_releases)
                 .where(_releases.c.release_id == release_id)
+                .where(_releases.c.state.not_in(served))
                 .values(state=state.value, reason=reason)
             )
 

@@ -18,6 +18,10 @@ from services.common.telemetry import configure_logging, serve_metrics
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
+LIVENESS = "liveness"
+"""Name under which `grpc.health.v1` says whether the process answers at all. Every other name says
+whether the service is ready, which one that waits for its first release is not."""
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +43,8 @@ class Service(Protocol):
 
 
 class ServiceServer:
-    """Runs one service on one port. Health is SERVING only between `start` and `stop`.
+    """Runs one service on one port. Health is SERVING only between `start` and `stop`, under the
+    name `LIVENESS` from the first moment on.
 
     Args:
         service: the service to run; its `start` may take long, health says NOT_SERVING meanwhile.
@@ -58,6 +63,7 @@ class ServiceServer:
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),
+                *_age_options(settings.max_connection_seconds),
             ],
         )
         self.port = 0
@@ -65,6 +71,7 @@ class ServiceServer:
     async def start(self) -> None:
         """Listens, then waits until the service is ready, then reports SERVING."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         self._service.register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*self._service.names, "grpc.health.v1.Health", reflection.SERVICE_NAME)
@@ -120,6 +127,10 @@ def run(name: str, service: Service, settings: ServiceSettings) -> None:
     """
     configure_logging(name, settings.log_level)
     asyncio.run(_run_until_signal(service, settings))
+
+
+def _age_options(seconds: float) -> list[tuple[str, Any]]:
+    return [("grpc.max_connection_age_ms", round(seconds * 1e3))] if seconds else []
 
 
 def channel_options() -> list[tuple[str, Any]]:

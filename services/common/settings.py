@@ -38,6 +38,10 @@ class ServiceSettings(BaseSettings):
     max_concurrent_requests: int = Field(default=64, ge=1)
     """Calls in progress above which new ones are answered RESOURCE_EXHAUSTED at once."""
 
+    max_connection_seconds: float = Field(default=0.0, ge=0)
+    """Age at which a client is told to connect again, which fails no call. Clients look up a name
+    only when they connect: so they come to know replicas that were added. 0 lets connections be."""
+
     drain_seconds: float = Field(default=5.0, ge=0)
     """Time that calls in progress get to finish when the service stops."""
 

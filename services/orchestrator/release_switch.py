@@ -96,15 +96,15 @@ class ReleaseSwitch:
 
     async def start(self) -> None:
         """Activates the release waiting for it, else loads the active one, else waits for one."""
-        pending = await asyncio.to_thread(self._registry.pending)
         active = await asyncio.to_thread(self._registry.active)
         if active is not None:
             self._current = await asyncio.to_thread(self._load, active)
-        if pending is not None:
-            await self._activate_pending(pending)
+        await self._activate_pending()
         while self._current is None:
             await asyncio.sleep(self._poll_seconds)
             await self._follow_once()
+            if self._current is None:  # the first one may be built while this waits for it
+                await self._activate_pending()
         self._followers = [asyncio.create_task(self._follow())]
         if self._live is not None:
             self._followers.append(asyncio.create_task(self._follow_live_items()))
@@ -157,7 +157,10 @@ class ReleaseSwitch:
         """
         return await self.activate(await asyncio.to_thread(self._registry.previous))
 
-    async def _activate_pending(self, release_id: str) -> None:
+    async def _activate_pending(self) -> None:
+        release_id = await asyncio.to_thread(self._registry.pending)
+        if release_id is None:
+            return
         try:
             await self.activate(release_id)
         except (FailedPrecondition, Unavailable) as error:

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument, NotFound
-from services.common.server import ServiceServer
+from services.common.server import LIVENESS, ServiceServer
 from services.common.settings import ServiceSettings
 from services.common.telemetry import REQUEST_ID_HEADER, request_id
 from tandem.recommender.v1 import recommender_pb2 as pb
@@ -91,10 +91,10 @@ async def stub(
         yield recommender_pb2_grpc.RecommenderServiceStub(channel)
 
 
-async def _health(address: str) -> int:
+async def _health(address: str, name: str = SERVICE) -> int:
     async with aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
         return int(answer.status)
 
 
@@ -109,6 +109,15 @@ async def test_health_is_serving_only_once_the_service_is_ready(
             return
         await asyncio.sleep(0.01)
     pytest.fail("not SERVING within two seconds of being ready")
+
+
+async def test_a_service_that_waits_is_alive_and_not_ready(
+    running: tuple[ServiceServer, EchoService, str],
+) -> None:
+    _, _, address = running
+    states = health_pb2.HealthCheckResponse
+    assert await _health(address, "") == await _health(address) == states.NOT_SERVING
+    assert await _health(address, LIVENESS) == states.SERVING
 
 
 async def test_reflection_lists_the_service(

@@ -94,3 +94,12 @@ def test_stored_lists_are_replaced_as_a_whole(engine: Engine) -> None:
     assert stored.read("r", "u1") == (["i9"], [3.0])
     assert stored.read("r", "u2") is None
     assert stored.read("other", "u1") is None
+
+
+def test_what_serves_is_not_judged_by_a_replica_that_is_late(registry: ReleaseRegistry) -> None:
+    registry.add("a", {})
+    registry.activate("a")
+    registry.refuse("a", "the machine was busy")
+    assert (registry.get("a").state, registry.get("a").reason) == (ReleaseState.ACTIVE, "")
+    registry.pass_probe("a")
+    assert registry.active() == "a"

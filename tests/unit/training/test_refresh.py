@@ -1,6 +1,6 @@
 """A refresh learns from the database alone, one at a time."""
 
-import sys
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
 from services.features.event_log import EventLog
 from services.features.events import Event
+from training.commands import run
 from training.config import TowerConfig, TrainingConfig
 from training.job import train_from_log
 from training.readers import read
@@ -99,7 +100,7 @@ def test_the_settings_of_the_release_are_kept_and_its_defaults_follow_the_log(
 
 
 def test_a_second_refresh_is_refused_and_says_who_is_at_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = place.registry.list()
     other = Lease(place.engine, LEASE, 60.0, "another-host, process 7")
@@ -107,10 +108,10 @@ def test_a_second_refresh_is_refused_and_says_who_is_at_it(
     said = r"in progress since \d{4}-\d\d-\d\d .* UTC \(another-host, process 7\)"
     with pytest.raises(RefreshError, match=said):
         refresh(place.url, place.root, activate=None)
-    arguments = ["refresh", "--database-url", place.url, "--release-root", str(place.root)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit, match=said):
-        main()
+    with pytest.raises(SystemExit) as ended:
+        run(main, ["--database-url", place.url, "--release-root", str(place.root)])
+    assert ended.value.code == 1
+    assert re.match(f"error: a refresh is {said}", capsys.readouterr().err)
     other.give_back()
     assert place.registry.list() == known
 
