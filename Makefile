@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test bench-events
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test bench-events image container-test
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server;
 
 chaos-test: $(STAMP) ## kill parts of running systems at random, and look for what was lost
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+image: ## build the images with docker, podman or buildah (ENGINE=program, BASE_IMAGE=image)
+	$(PYTHON) -m deploy.docker.build
+
+container-test: $(STAMP) ## all of Tandem in containers, on real stores: users' view, kills, memory
+	tests/install_containers.sh
+	ENGINE=podman $(PYTHON) -m deploy.docker.build
+	$(BIN)/python -m pytest -s -m containers tests/containers
 
 bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
 	$(BIN)/tandem bench $(if $(DATA),--data '$(DATA)')

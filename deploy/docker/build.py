@@ -29,6 +29,8 @@ IMAGES = {
 }
 """Names, and the files in this folder that make them."""
 
+WITHOUT_PIP = {"tandem-stores"}
+
 
 def main(names: Sequence[str]) -> None:
     if unknown := set(names) - set(IMAGES):
@@ -55,7 +57,8 @@ def build(names: Sequence[str]) -> None:
         for name in names:
             started, tag = time.monotonic(), f"{name}:{TAG}"
             dockerfile = Path(__file__).with_name(IMAGES[name])
-            engine.build(dockerfile, ROOT, tag, base, pip, Path(conf.name))
+            sources = PipSettings({}) if name in WITHOUT_PIP else pip
+            engine.build(dockerfile, ROOT, tag, base, sources, Path(conf.name))
             built.append(f"{tag}  {engine.size(tag)}  {time.monotonic() - started:.0f} s")
     print("\n".join(built))
 

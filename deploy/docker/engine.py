@@ -43,9 +43,12 @@ class Engine:
                 command += ["--build-arg", f"{name}={value}"]
         else:
             # chroot needs no container runtime, and works inside a container, too.
-            command += ["--isolation", "chroot", "--layers", "--volume", f"{conf}:/etc/pip.conf:ro"]
-            for path in pip.paths:
-                command += ["--volume", f"{path}:{path}:ro"]
+            command += ["--isolation", "chroot", "--layers"]
+            mounts = {path: path for path in pip.paths}
+            if pip.values:
+                mounts[str(conf)] = "/etc/pip.conf"
+            for outside, inside in mounts.items():
+                command += ["--volume", f"{outside}:{inside}:ro"]
         if subprocess.run([*command, str(context)], check=False).returncode:
             raise EngineError(f"{tag} could not be built")
 

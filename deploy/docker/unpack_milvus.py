@@ -1,6 +1,6 @@
 """Unpacks the server that the package `milvus` carries, and writes its configuration.
 
-    unpack_milvus.py PROGRAM_DIR DATA_DIR
+unpack_milvus.py PROGRAM_DIR DATA_DIR
 """
 
 import shutil

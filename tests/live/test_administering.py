@@ -16,7 +16,8 @@ from tests.live.conftest import Live
 def test_a_blocked_item_is_in_no_slate(live: Live) -> None:
     users = [*live.users, live.new_user()]
     blocked = live.client.recommend(users[0]).items[0].item_id
-    held = live.client.set_rules(f'block: {{items: ["{blocked}"]}}')
+    live.set_rules(f'block: {{items: ["{blocked}"]}}')
+    held = live.client.get_rules()
     for user in users * 3:
         answer = live.client.recommend(user, count=100, explain=True)
         assert answer.trace.rules_digest == held.digest
