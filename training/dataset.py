@@ -3,7 +3,6 @@
 python -m training.dataset --into .data      # prints the folder
 """
 
-import argparse
 import hashlib
 import io
 import sys
@@ -11,6 +10,8 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+
+import click
 
 from training.synthetic import write_world
 
@@ -60,14 +61,25 @@ def get(into: Path) -> Path:
     except DownloadError as error:
         _say(f"MovieLens could not be downloaded ({error}).")
         _say("*** Using a small SYNTHETIC world instead: its users and items are made up. ***")
-        return write_world(into / "synthetic", seed=1).path
+        return synthetic(into)
+
+
+def synthetic(into: Path) -> Path:
+    """The folder of a small synthetic world, always the same."""
+    return write_world(into / "synthetic", seed=1).path
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+@click.command()
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="Its parent folder.")
+@click.option("--synthetic", "made_up", is_flag=True, help="The synthetic world, in any case.")
+def main(into: Path, made_up: bool) -> None:
+    """Prints the folder of a log to begin with."""
+    print((synthetic(into) if made_up else get(into)).resolve())
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--into", type=Path, required=True)
-    print(get(parser.parse_args().into).resolve())
+    main()

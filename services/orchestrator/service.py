@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from grpc import aio
+from prometheus_client import Counter
 
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
@@ -26,6 +27,8 @@ from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
+
+ANSWERS = Counter("tandem_orchestrator_answers", "Answers of Recommend.", ["level"])
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 
@@ -67,6 +70,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
             # A replica that started since, say: one release is the answer's, from its first hop on.
             again = await self._slate(request, before, budget)
             slate = again if again.record.level < slate.record.level else slate
+        ANSWERS.labels(slate.record.level.name).inc()
         self._slates.put(slate, request)
         facts = await self._reasoner.facts(slate, budget, causes=request.explain)
         return encode_slate(slate, request.explain, facts)

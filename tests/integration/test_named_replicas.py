@@ -34,7 +34,7 @@ class _Replica(recommender_pb2_grpc.RecommenderServiceServicer):
         return pb.RecommendResponse(request_id=self._host)
 
     def register(self, server: aio.Server) -> None:
-        recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(self, server)  # type: ignore[abstract]
+        recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(self, server)
 
     async def start(self) -> None:
         pass
