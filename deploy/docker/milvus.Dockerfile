@@ -17,8 +17,7 @@ COPY --from=unpacked /opt/milvus /opt/milvus
 ENV DEPLOY_MODE=STANDALONE \
     LD_LIBRARY_PATH=/opt/milvus/bin \
     METRICS_PORT=9091 \
-    MILVUSCONF=/opt/milvus/configs \
-    MILVUS_RUN_DIR=/tmp
+    MILVUSCONF=/opt/milvus/configs
 WORKDIR /var/lib/milvus
 USER 10003:10003
 CMD ["/opt/milvus/bin/milvus", "run", "standalone"]

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import milvus
+import milvus  # type: ignore[import-not-found]  # installed in the image alone
 
 
 def main(programs: Path, data: str) -> None:
@@ -15,7 +15,9 @@ def main(programs: Path, data: str) -> None:
     # In a folder of that name, for the package derives all paths from it.
     config = milvus.MilvusServerConfig(data_dir=data)
     config.resolve_storage()
-    config.set("system_log_path", "")  # to the output
+    config.set("system_log_path", "")  # logs to the output
+    config.set("etcd_log_path", "stdout")
+    config.set("etcd_log_level", "warn")
     config.set("log.level", "warn")
     config.write_config()
     shutil.copytree(Path(data) / "configs", programs / "configs")

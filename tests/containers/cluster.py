@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -116,7 +117,7 @@ class Cluster:
         """
         ends = time.monotonic() + seconds
         for name in names:
-            if not until(lambda name=name: self.ready(name), max(1, ends - time.monotonic())):
+            if not until(partial(self.ready, name), max(1, ends - time.monotonic())):
                 raise RuntimeError(f"{name} is not ready: {self.log(name)[-3000:]}")
 
     @property
