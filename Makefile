@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test bench-events image container-test
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test image container-test kind-test bench-events
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ container-test: $(STAMP) ## all of Tandem in containers, on real stores: users' 
 	tests/install_containers.sh
 	ENGINE=podman $(PYTHON) -m deploy.docker.build
 	$(BIN)/python -m pytest -s -m containers tests/containers
+
+kind-test: $(STAMP) ## deploy on a kind cluster and change everything under load (KIND_CLUSTER, KIND_CONFIG, KIND_NODE_IMAGE)
+	$(BIN)/python -m pytest -m kind tests/kind
 
 bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
 	$(BIN)/tandem bench $(if $(DATA),--data '$(DATA)')

@@ -10,6 +10,7 @@ are composed of the best 500 of the whole catalogue, exactly scored.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,7 @@ def describe(
         start = part.stop
         curves[name] = {
             "chosen": _chosen(tried_points[part]),
+            "at_most_lost": _at_most_lost([points[0], *points[part]]),
             "points": [
                 {"setting": _setting(composition), "validation": before, **point}
                 for composition, before, point in zip(
@@ -269,6 +271,20 @@ def _chosen(points: Sequence[Mapping[str, Any]]) -> int | None:
     lost = [at for at, point in enumerate(points) if point["ndcg_change"] < -_MOST_LOST]
     last = lost[0] - 1 if lost else len(points) - 1
     return last if last >= 0 else None
+
+
+def _at_most_lost(points: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Where the line through the points first loses as much as is allowed; None where it never
+    does."""
+    for before, after in pairwise(points):
+        if after["ndcg_change"] < -_MOST_LOST:
+            lost = before["ndcg_change"] - after["ndcg_change"]
+            way = (before["ndcg_change"] + _MOST_LOST) / lost
+            return {
+                name: round(before[name] + way * (after[name] - before[name]), 4)
+                for name in ("ndcg_change", "distance_change", "genre_distance_change")
+            }
+    return None
 
 
 def _setting(composition: Composition) -> dict[str, float]:
@@ -389,14 +405,20 @@ def main(data: Path, users: int | None, picture: Path | None, as_json: bool) -> 
 
 
 def _verdict(name: str, curve: Mapping[str, Any]) -> str:
+    read = curve["at_most_lost"]
+    said = (
+        f"{name}: never loses {_MOST_LOST:.0%}"
+        if read is None
+        else f"{name}: distance {read['distance_change']:+.1%}, genre distance "
+        f"{read['genre_distance_change']:+.1%} where {_MOST_LOST:.0%} of nDCG@10 is lost"
+    )
     if curve["chosen"] is None:
-        return f"{name}: every weight loses more than {_MOST_LOST:.0%} on validation"
+        return f"{said}; every weight loses more than that on validation"
     point: Mapping[str, Any] = curve["points"][curve["chosen"]]
     setting = ", ".join(f"{key} {value:g}" for key, value in point["setting"].items())
     return (
-        f"{name}: {setting}; on the test nDCG@10 {point['ndcg_change']:+.1%}, "
-        f"distance {point['distance_change']:+.1%}, "
-        f"genre distance {point['genre_distance_change']:+.1%}"
+        f"{said}; chosen on validation: {setting}, with {point['ndcg_change']:+.1%} and "
+        f"{point['distance_change']:+.1%}"
     )
 
 

@@ -63,7 +63,7 @@ class SlateRules:
         if groups.caps is not None:
             self._room[:] = groups.caps
         self._open = np.ones(n, np.bool_)
-        self._close(self._room <= 0)
+        self._close((self._room <= 0).nonzero()[0])
         # Row s counts the places from s - within + 1 to s, so place s is in rows s onwards.
         self._windows = [
             (part, window, np.zeros((places + window.within, n_groups), np.int32)[:, part])
@@ -90,16 +90,17 @@ class SlateRules:
     def put(self, place: int, position: int) -> None:
         """Puts a candidate into a place, whether or not that keeps the rules."""
         of_groups = self._members[position]
-        one_more = of_groups.astype(np.int32)
+        own = of_groups.nonzero()[0]
         self._open[position] = False
-        self._room -= one_more
-        self._close(of_groups & (self._room <= 0))
+        room = self._room[own] - 1
+        self._room[own] = room
+        self._close(own[room == 0])  # of those below, the members are closed out already
         for part, window, counts in self._windows:
-            counts[place : place + window.within] += one_more[part]
+            counts[place : place + window.within] += of_groups[part]
         self._furthest = max(self._furthest, place)
 
-    def _close(self, groups: NDArray[np.bool_]) -> None:
-        for group in groups.nonzero()[0]:
+    def _close(self, groups: NDArray[np.intp]) -> None:
+        for group in groups:
             self._open &= self._outside[group]
 
 

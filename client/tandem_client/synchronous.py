@@ -27,14 +27,22 @@ class Client:
     Args:
         address: `host:port` of the orchestrator.
         timeout: seconds a call may take, its retries included.
+        credentials: for TLS, such as `grpc.ssl_channel_credentials()`; None speaks plain gRPC.
 
     Every method raises `TandemError` when the call fails for good.
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, timeout: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        address: str = DEFAULT_ADDRESS,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        self._channel = grpc.insecure_channel(address, options=channel_options())
+        options = channel_options()
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=options)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=options)
         self._timeout = timeout
         self._recommender = recommender_pb2_grpc.RecommenderServiceStub(self._channel)
         self._admin = recommender_pb2_grpc.AdminServiceStub(self._channel)

@@ -32,6 +32,7 @@ def open_database(url: str) -> Engine:
         leases,
         live_items,
         releases,
+        skew_runs,
         slates,
         stored,
     )

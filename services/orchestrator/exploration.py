@@ -9,6 +9,7 @@ from models.popularity import SECONDS_A_DAY
 from services.orchestrator.candidates import PROMOTED, Candidates, Query, Rows
 from services.orchestrator.groups import CandidateGroups
 from services.orchestrator.pipeline import Explored, Placed
+from services.orchestrator.seen import not_among
 
 FIRST_PLACES = 3
 """Places at the head of a slate that are never given away."""
@@ -64,7 +65,7 @@ class NewItemExplorer:
         """(e,) positions among the ranked candidates, of what exceeds no cap beside the slate."""
         ages = query.time - query.catalogue.born(ranked.rows)
         young = np.flatnonzero(ages <= self._seconds)
-        eligible = young[~np.isin(ranked.rows[young], shown)]
+        eligible = young[not_among(ranked.rows[young], np.sort(shown))]
         if not len(eligible) or not query.rules.caps:
             return eligible
         groups = CandidateGroups.of(query, np.concatenate([shown, ranked.rows[eligible]]))

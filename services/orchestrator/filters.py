@@ -90,7 +90,7 @@ class FrequencyFilter:
         keep = not_among(candidates.rows, worn)
         if query.user is not None:
             dropped = np.flatnonzero(~keep)
-            keep[dropped] = np.isin(candidates.rows[dropped], query.user.rows)
+            keep[dropped] = ~not_among(candidates.rows[dropped], np.sort(query.user.rows))
         return keep
 
 

@@ -1,8 +1,10 @@
 """The recommender, one list a stage, and the wiring of the orchestrator."""
 
 import asyncio
+from contextlib import suppress
 
 from grpc import aio
+from prometheus_client import REGISTRY
 
 from models.release import Release
 from services.common.database import open_database
@@ -10,11 +12,13 @@ from services.common.erased import ErasedUsers
 from services.common.live_items import LiveItemTable
 from services.common.live_view import LiveItems
 from services.common.releases import ReleaseRegistry
+from services.common.skew_runs import SkewRuns
 from services.common.slates import SlateLog
 from services.common.stored import StoredRecommendations
 from services.orchestrator.admin import AdminServicer
 from services.orchestrator.budgets import PromotionBudgets, SpentBudgets
 from services.orchestrator.clients import FeaturesClient, RankingClient, RetrievalClient
+from services.orchestrator.collectors import ReleaseCollector, SkewCollector
 from services.orchestrator.erasures import ErasureFollower
 from services.orchestrator.exploration import NewItemExplorer
 from services.orchestrator.filters import (
@@ -110,6 +114,10 @@ class OrchestratorService:
                 settings.probe_seconds,
             ),
         )
+        self._collectors = (
+            ReleaseCollector(self._switch.current),
+            SkewCollector(SkewRuns(self._engine).newest),
+        )
         parts, reasoner = self._parts(), Reasoner(self._ranking)
         recommender_pb2_grpc.add_RecommenderServiceServicer_to_server(
             RecommenderServicer(
@@ -188,6 +196,8 @@ class OrchestratorService:
         )
 
     async def start(self) -> None:
+        for collector in self._collectors:
+            REGISTRY.register(collector)
         await asyncio.to_thread(self._live.start)
         await self._rules.start()
         self._budgets.start()
@@ -196,6 +206,9 @@ class OrchestratorService:
         self._slates.start()
 
     async def close(self) -> None:
+        for collector in self._collectors:
+            with suppress(KeyError):  # it never started
+                REGISTRY.unregister(collector)
         await self._slates.close()
         await self._rules.close()
         await self._budgets.close()

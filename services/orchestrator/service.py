@@ -6,7 +6,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from grpc import aio
-from prometheus_client import Counter
 
 from services.common.deadlines import Budget
 from services.common.errors import InvalidArgument
@@ -16,6 +15,7 @@ from services.features.events import MAX_EVENTS
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.clients import FeaturesClient, RetrievalClient
 from services.orchestrator.encoding import encode_level, encode_slate
+from services.orchestrator.metrics import ANSWERS, count_slate
 from services.orchestrator.pipeline import Level, Pipeline, Slate
 from services.orchestrator.policy import Policy
 from services.orchestrator.reasoner import Reasoner
@@ -27,8 +27,6 @@ from services.orchestrator.slate_writer import SlateWriter
 from services.orchestrator.stored_slate import stored_slate
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem.recommender.v1 import recommender_pb2_grpc
-
-ANSWERS = Counter("tandem_orchestrator_answers", "Answers of Recommend.", ["level"])
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 
@@ -70,8 +68,8 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
             # A replica that started since, say: one release is the answer's, from its first hop on.
             again = await self._slate(request, before, budget)
             slate = again if again.record.level < slate.record.level else slate
-        ANSWERS.labels(slate.record.level.name).inc()
         self._slates.put(slate, request)
+        count_slate(slate)
         facts = await self._reasoner.facts(slate, budget, causes=request.explain)
         return encode_slate(slate, request.explain, facts)
 
@@ -93,6 +91,7 @@ class RecommenderServicer(recommender_pb2_grpc.RecommenderServiceServicer):
         level, items = await asyncio.to_thread(
             stored_slate, self._stored, catalogue, user_id, count, permits
         )
+        ANSWERS.labels("RecommendStored", level.name).inc()
         source = "stored" if level is Level.STORED else "popular"
         return pb.RecommendStoredResponse(
             items=[

@@ -162,10 +162,13 @@ def _address_faults(settings: ServiceSettings, objects: Sequence[Manifest]) -> I
 
 def _job_faults(module: str, container: Container, objects: Sequence[Manifest]) -> Iterator[str]:
     try:
-        command: click.Command = importlib.import_module(module).main
+        runs = importlib.import_module(module)
+        if hasattr(runs, "__path__"):
+            runs = importlib.import_module(f"{module}.__main__")
     except ModuleNotFoundError as error:
         yield f"cannot be started: {error}"
         return
+    command: click.Command = runs.main
     known = {str(parameter.envvar) for parameter in command.params} | _OTHERS
     for name in _variables(container):
         if name not in known:

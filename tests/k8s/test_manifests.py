@@ -27,7 +27,7 @@ DEFAULTED = {
         *("source_budget_share", "quotas", "releases_held"),
     },
     "services.ranking": {
-        *("fallback_port", "runtime_dir", "min_replicas", "max_replicas", "loaded_releases"),
+        *("fallback_port", "min_replicas", "max_replicas", "loaded_releases"),
         *("target_ongoing_requests", "max_ongoing_requests", "upscale_delay_seconds"),
         *("metrics_interval_seconds", "max_connection_seconds"),
     },

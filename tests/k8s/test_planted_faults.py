@@ -52,8 +52,8 @@ def head(objects: Objects) -> Any:
     return group["template"]["spec"]["containers"][0]
 
 
-def alert(objects: Objects) -> Any:
-    return spec(objects, "PrometheusRule", "tandem")["groups"][0]["rules"][0]
+def alerts(objects: Objects) -> Any:
+    return spec(objects, "PrometheusRule", "tandem")["groups"]
 
 
 def references(objects: Sequence[Manifest]) -> Iterable[str]:
@@ -275,8 +275,12 @@ PLANTS: dict[Check, dict[str, tuple[Plant, str]]] = {
     },
     alert_faults: {
         "an alert on nothing": (
-            lambda o: alert(o).update(expr="rate(tandem_orchestrator_answer_total[5m]) > 0"),
-            "nobody serves tandem_orchestrator_answer_total",
+            lambda o: alerts(o)[-1]["rules"][0].update(expr="ray_serve_replicas{} == 0"),
+            "no cluster serves ray_serve_replicas",
+        ),
+        "an alert that differs from that of one machine": (
+            lambda o: alerts(o)[0]["rules"][0].update(expr="rate(tandem_call[5m]) > 0"),
+            "does not begin with alerts.yaml",
         ),
     },
 }

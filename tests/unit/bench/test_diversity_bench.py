@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import composing, diversity
-from bench.diversity import CURVES, Lists, describe, measure, measure_all, plot
+from bench.diversity import CURVES, Lists, _at_most_lost, describe, measure, measure_all, plot
 from models.diversity import MMR, Composition
 from training.pipeline import no_progress
 
@@ -43,6 +43,19 @@ def test_weights_are_chosen_on_validation(lists: Lists, tmp_path: Path) -> None:
         assert curve["chosen"] == (expected - 1 if expected else None)
     plot(document, tmp_path / "plots" / "diversity.png")
     assert (tmp_path / "plots" / "diversity.png").stat().st_size > 0
+
+
+def test_curves_are_read_where_two_percent_are_lost() -> None:
+    def point(ndcg: float, distance: float) -> dict[str, float]:
+        return {
+            "ndcg_change": ndcg,
+            "distance_change": distance,
+            "genre_distance_change": distance / 2,
+        }
+
+    curve = [point(0.0, 0.0), point(-0.01, 0.1), point(-0.03, 0.2), point(-0.01, 0.4)]
+    assert _at_most_lost(curve) == pytest.approx(point(-0.02, 0.15))
+    assert _at_most_lost(curve[:2]) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
 from bench.random_release import write_random_release
@@ -102,20 +101,6 @@ async def test_where_none_is_held_the_newest_answers_with_what_is_left(
     await switch.activate(releases[1])
     answer = await recommend(switch, engine, tmp_path, held=())
     assert (answer.release_id, answer.level) == (releases[1], pb.LEVEL_STORED)
-
-
-async def test_answers_are_counted_by_their_level(
-    switch: ReleaseSwitch, engine: Engine, releases: list[str], tmp_path: Path
-) -> None:
-    def stored() -> float:
-        name, labels = "tandem_orchestrator_answers_total", {"level": "STORED"}
-        return REGISTRY.get_sample_value(name, labels) or 0.0
-
-    await switch.activate(releases[0])
-    before = stored()
-    await recommend(switch, engine, tmp_path, held=())
-    await recommend(switch, engine, tmp_path, held=(releases[0],))
-    assert stored() == before + 1
 
 
 async def test_a_rollback_serves_what_is_still_in_memory(

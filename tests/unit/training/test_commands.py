@@ -9,7 +9,7 @@ import pytest
 
 from services.common.database import open_database
 from services.common.releases import ReleaseRegistry
-from training import check_skew, collect_garbage, job
+from training import collect_garbage, job
 from training.commands import run
 from training.synthetic import write_world
 
@@ -48,7 +48,6 @@ def test_a_first_release_is_trained_once_and_waits_for_an_orchestrator(jobs: Job
     again = jobs(job.main, *arguments)
     assert again == {"trained": False, "release_id": built["release_id"], "activated": False}
     assert jobs(collect_garbage.main, "--dry-run")["kept"] == [built["release_id"]]
-    assert jobs(check_skew.main, "--requests", "10")["requests"] == 0
 
 
 def test_a_failure_is_one_line_and_a_status(

@@ -1,212 +1,27 @@
 """Honest logs show no skew, and a planted one is found and named."""
 
-import asyncio
 import json
+import math
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import count
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pytest
-from sqlalchemy import Engine
 
-from bench.random_release import write_random_release
-from models.events import EventKind
-from models.final_score import FinalScorer, release_scorer
-from models.friends import friends_items
-from models.release import USER_FACTORS, USERS, Release
-from services.common.database import open_database
-from services.common.deadlines import Budget
-from services.common.slates import SlateLog
-from services.features.event_log import EventLog
-from services.features.events import Event
+from services.common.skew_runs import SkewRuns
 from services.features.past import PastLog, Span
-from services.features.sessions import Session
-from services.features.trend_counting import TrendCounting
-from services.features.user_table import User, UserTable
-from services.orchestrator.candidates import Candidates, Query
-from services.orchestrator.catalogue import Catalogue
-from services.orchestrator.clients import UserFeatures, WeightedItems
-from services.orchestrator.hydrators import UserHydrator
-from services.orchestrator.pipeline import Level, Pipeline, Scored
-from services.orchestrator.requests import decode_recommend
-from services.orchestrator.rules_archive import RulesArchive
-from services.orchestrator.rules_yaml import ActiveRules
-from services.orchestrator.selectors import SlateComposer
-from services.orchestrator.server import standard_filters
-from services.orchestrator.slate_detail import decode_served
-from services.orchestrator.slate_writer import SlateWriter
-from services.orchestrator.sources import PopularSource
-from tandem.recommender.v1 import recommender_pb2 as pb
-from tandem.slate.v1 import slate_pb2
 from tandem_cli.main import main
-from tests.unit.orchestrator.test_pipeline import ListSource
-from training.drift import psi
-from training.skew import Parity, parity
-from training.skew_report import measure
+from tests.unit.training.served_world import N_ITEMS, Message, World, alter, busy, hours, world
+from training.commands import run
+from training.skew.__main__ import main as scheduled
+from training.skew.drift import psi
+from training.skew.report import measure
 
-N_ITEMS = 60
-NO_RULES = ActiveRules.of("")
-REGIONS = ("north", "south", "")
-
-_numbers = count()
-
-
-@dataclass
-class Features:
-    """The features service in one process: its log, sessions, friends and trend."""
-
-    engine: Engine
-    release: Release
-
-    def __post_init__(self) -> None:
-        self.log = EventLog(self.engine)
-        self.trend = TrendCounting(self.engine, 1_000)
-        self.trend.load()
-
-    async def user_features(
-        self, user_id: str, _release: str, as_of: float, _timeout: float, **asked: Any
-    ) -> UserFeatures:
-        events, more = self.trend.read()
-        while events or more:
-            self.trend.count(events)
-            events, more = self.trend.read()
-        session = Session.of(self.log.history(user_id, 100, as_of or None))
-        standing = self.log.standing(user_id)
-        home, friends = (standing.user.region, standing.user.friends) if standing.user else ("", ())
-        region, row = session.region or home, self.release.user_rows.get(user_id)
-        days, here = asked["trend_half_life_days"], asked["region"] or region
-        liked = friends_items(self.log.friends_events(friends, as_of or None))
-        everywhere = self.trend.top(days, 200, "")
-        there = self.trend.top(days, 200, here) if here else replace(everywhere, items=[])
-        return UserFeatures(
-            item_ids=tuple(session.item_ids),
-            kinds=tuple(session.kinds),
-            timestamps=tuple(session.timestamps),
-            values=tuple(session.values),
-            region=region,
-            seen_item_ids=tuple(self.log.seen(user_id)),
-            factors=None if row is None else self.release.user_factors[row],
-            version=standing.version,
-            friends_items=WeightedItems(tuple(liked[0]), liked[1]),
-            trend=WeightedItems(tuple(everywhere.items), everywhere.shares),
-            trend_here=WeightedItems(tuple(there.items), there.shares[: len(there.items)]),
-        )
-
-
-@dataclass
-class Ranking:
-    """The ranking service in one process."""
-
-    scorer: FinalScorer
-    level_when_lost: Level = Level.UNRANKED
-
-    async def score(self, query: Query, candidates: Candidates) -> Scored:
-        assert query.user is not None
-        return Scored(self.scorer.score(query.user, candidates.rows))
-
-
-@dataclass
-class World:
-    """A state folder with a release, and what serves from it."""
-
-    state: Path
-    engine: Engine
-    release: Release
-    features: Features
-    serve: Callable[[pb.RecommendRequest], None]
-
-    def record(self, user_id: str, row: int, kind: EventKind = EventKind.CLICK) -> None:
-        number = next(_numbers)
-        stars = 4.0 if kind is EventKind.RATING else 0.0
-        self.features.log.append(
-            [
-                Event(
-                    *(f"e{number}", user_id, f"item-{row}", int(kind), stars),
-                    timestamp=time.time() - number % 7 * 3_000.0,
-                    region=REGIONS[number % 3],
-                )
-            ]
-        )
-
-    def parity(self, requests: int = 1_000) -> Parity:
-        return parity(self.engine, self.state / "releases", requests)
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    # This trend is never behind, and these tests last less than one may be.
-    monkeypatch.setattr("training.skew.TREND_LAG_SECONDS", 0.0)
-    release = _release(tmp_path / "releases")
-    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
-    RulesArchive(engine).put(NO_RULES.digest, NO_RULES.text)
-    UserTable(engine).upsert([User("u0", "north", ("u1", "u2")), User("u1", "south", ("u0",))])
-    features = Features(engine, release)
-    pipeline = Pipeline(
-        query_hydrators=[UserHydrator(features, 100)],  # type: ignore[arg-type]
-        sources=[ListSource(list(range(40)))],
-        fallbacks=[PopularSource()],
-        filters=standard_filters(),
-        scorers=[Ranking(release_scorer(release))],
-        selector=SlateComposer(),
-        max_candidates=100,
-    )
-    catalogue = Catalogue.of(release)
-
-    async def answer(request: pb.RecommendRequest) -> None:
-        query = decode_recommend(request, f"r{next(_numbers)}", catalogue, Budget.of(5), NO_RULES)
-        writer = SlateWriter(SlateLog(engine), days=30, detail_days=1)
-        writer.put(await pipeline.run(query), request)
-        await writer.flush()
-
-    def serve(request: pb.RecommendRequest) -> None:
-        asyncio.run(answer(request))
-
-    yield World(tmp_path, engine, release, features, serve)
-    engine.dispose()
-
-
-def _release(root: Path) -> Release:
-    """A random one, with users and a trend."""
-    release = write_random_release(root, N_ITEMS, dimensions=8, seed=1)
-    users = {"user_id": ["u0", "u3"], "region": ["west", ""], "friends": [["u3"], []]}
-    pd.DataFrame(users).to_parquet(release.path / USERS)
-    factors = np.random.default_rng(0).standard_normal((2, 20)).astype(np.float32)
-    np.save(release.path / USER_FACTORS, factors)
-    manifest = release.path / "release.json"
-    raw = json.loads(manifest.read_text())
-    raw["config"]["trend_half_life_days"], raw["cut_off"] = 2.0, time.time() + 60
-    manifest.write_text(json.dumps(raw))
-    return Release(release.path)
-
-
-def _busy(world: World, requests: int) -> None:
-    """Serves requests of all sorts, with events before, between and after them."""
-    rng = np.random.default_rng(2)
-    for number in range(requests):
-        for _ in range(3):
-            kind = list(EventKind)[int(rng.integers(len(EventKind)))]
-            world.record(f"u{rng.integers(5)}", int(rng.integers(N_ITEMS + 5)), kind)
-        request = pb.RecommendRequest(user_id=f"u{number % 6}", count=5)
-        if number % 3 == 0:
-            request.context.device = "tv"
-            request.context.region = "south"
-        if number % 4 == 0:
-            own = request.recent_events.add(item_id="item-7", kind=int(EventKind.LIKE))
-            if number % 8 == 0:
-                own.timestamp.FromNanoseconds(int((time.time() - 5_000) * 1e9))
-        if number % 5 == 0:
-            request.context.time.FromNanoseconds(int((time.time() - 2_000) * 1e9))
-        world.serve(request)
+__all__ = ["world"]
 
 
 def test_an_honest_log_shows_no_difference(world: World) -> None:
-    _busy(world, 30)
+    busy(world, 30)
     for user in range(6):  # later events are not known to earlier requests
         world.record(f"u{user}", 3)
     found = world.parity()
@@ -223,12 +38,8 @@ def test_an_honest_log_shows_no_difference(world: World) -> None:
     assert any(len(user.factors) for user in logged)
 
 
-Message = slate_pb2.ServedRequest
-
-
-def _hours(message: Message) -> None:
-    ages = [age / 3600 for age in message.user.history_ages]
-    message.user.history_ages[:] = ages
+def _no_numbers(message: Message) -> None:
+    message.user.history_values[:] = [math.nan for _ in message.user.history_values]
 
 
 def _shift_rows(message: Message) -> None:
@@ -258,7 +69,8 @@ def _no_seen(message: Message) -> None:
 @pytest.mark.parametrize(
     ("name", "plant"),
     [
-        ("history_ages", _hours),
+        ("history_ages", hours),
+        ("history_values", _no_numbers),
         ("history_rows", _shift_rows),
         ("region", _no_region),
         ("trend", _no_trend),
@@ -270,33 +82,20 @@ def _no_seen(message: Message) -> None:
 def test_a_planted_difference_is_named(
     world: World, name: str, plant: Callable[[Message], None]
 ) -> None:
-    _busy(world, 6)
-    _alter(world, plant)
+    busy(world, 6)
+    alter(world, plant)
     found = world.parity()
     assert [each.name for each in found.features.values() if each.differing] == [name]
     assert found.fault().startswith(f"{name} differs in ")
 
 
-def _alter(world: World, plant: Callable[[Message], None]) -> None:
-    """Logs every request once more as if serving had been wrong, and forgets the true ones."""
-    slates = SlateLog(world.engine)
-    rows = slates.last(1_000)
-    slates.trim(before=1e12, details_before=1e12)
-    for row in rows:
-        assert row.detail is not None
-        message = decode_served(row.detail).message
-        plant(message)
-        detail = zlib.compress(message.SerializeToString())
-        slates.write([replace(row, detail=detail)])
-
-
 def test_scores_that_the_release_would_not_give_are_found(world: World) -> None:
-    _busy(world, 4)
+    busy(world, 4)
 
     def plant(message: Message) -> None:
         message.ranked_scores[0] += 0.01 + abs(message.ranked_scores[0]) / 100
 
-    _alter(world, plant)
+    alter(world, plant)
     found = world.parity()
     assert not any(each.differing for each in found.features.values())
     assert found.fault().startswith(f"scores of release {world.release.release_id} differ")
@@ -305,28 +104,47 @@ def test_scores_that_the_release_would_not_give_are_found(world: World) -> None:
 def test_the_command_exits_with_one_and_names_the_feature(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _busy(world, 4)
+    busy(world, 4)
     main(["skew", "--state", str(world.state), "--json"])
     document = json.loads(capsys.readouterr().out)
     assert (document["requests"], document["fault"]) == (4, "")
-    _alter(world, _hours)
+    alter(world, hours)
     with pytest.raises(SystemExit) as ended:
         main(["skew", "--state", str(world.state)])
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith("error: history_ages differs in ")
 
 
+def test_a_scheduled_comparison_ends_with_one_line_that_names_the_feature(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy(world, 4)
+    where = ("--database-url", world.database_url, "--release-root", str(world.releases))
+    run(scheduled, [*where, "--requests", "3"])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["requests"], document["fault"]) == (3, "")
+    alter(world, hours)
+    with pytest.raises(SystemExit) as ended:
+        run(scheduled, [*where, "--requests", "3"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 1 and told.count("\n") == 1
+    assert told.startswith("error: history_ages differs in ")
+    kept = SkewRuns(world.engine).newest()
+    assert kept is not None and kept.compared == 3
+    assert [each.feature for each in kept.features if each.differing] == ["history_ages"]
+
+
 def test_drift_is_of_each_feature_and_only_said(world: World) -> None:
-    _busy(world, 12)
-    found, document = measure(world.engine, world.state / "releases", 100)
+    busy(world, 12)
+    found, drifts = measure(world.engine, world.releases, 100)
     assert found.fault() == ""
-    drift = {each["feature"]: each for each in document["drift"]}
+    drift = {each.feature: each for each in drifts}
     assert {"history_ages", "region", "trend", "scores"} <= set(drift)
-    assert all(np.isfinite(each["psi"]) and not each["drifted"] for each in drift.values())
+    assert all(np.isfinite(each.psi) and not each.drifted for each in drift.values())
 
 
 def test_requests_of_a_release_that_is_gone_are_counted(world: World) -> None:
-    _busy(world, 3)
+    busy(world, 3)
     world.release.path.rename(world.state / "elsewhere")
     found = world.parity()
     assert (found.requests, len(found.asked), dict(found.skipped)) == (3, 0, {"no release": 3})

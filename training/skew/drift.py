@@ -25,7 +25,8 @@ from services.orchestrator.candidates import Query
 from services.orchestrator.catalogue import Catalogue
 from services.orchestrator.hydrators import with_user
 from services.orchestrator.seen import SeenItems
-from training.skew import PastTrends, half_life, known_features, profile_of, weighted
+from training.skew.past_trends import PastTrends, half_life
+from training.skew.past_users import known_features, profile_of, weighted
 
 DRIFTED = 0.25
 """A PSI above this is flagged."""

@@ -9,11 +9,12 @@ from sqlalchemy import Engine
 
 from models.history import UserHistory
 from models.release import Release, ReleaseError
-from training.drift import Drift, drift_of
-from training.skew import SCORE_TOLERANCE, Parity, parity
+from training.skew.drift import Drift, drift_of
+from training.skew.findings import SCORE_TOLERANCE, Parity
+from training.skew.parity import parity
 
 
-def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, dict[str, Any]]:
+def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, list[Drift]]:
     """Looks at the last logged requests.
 
     Args:
@@ -22,7 +23,7 @@ def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, dict
         requests: how many at most; as many moments of the log stand for training.
 
     Returns:
-        What was compared, and the document that `tandem skew --json` prints.
+        What was compared, and how far that has drifted, by release and feature.
     """
     found = parity(engine, releases, requests)
     served: dict[str, tuple[Release, list[UserHistory]]] = {}
@@ -32,7 +33,12 @@ def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, dict
     drift = list[Drift]()
     for release, users in served.values():
         drift += _drift(engine, release, users, requests)
-    document = {
+    return found, drift
+
+
+def report(found: Parity, drift: Sequence[Drift]) -> dict[str, Any]:
+    """The document that `tandem skew --json` prints."""
+    return {
         "requests": found.requests,
         "compared": len(found.asked),
         "skipped": dict(found.skipped),
@@ -42,7 +48,6 @@ def measure(engine: Engine, releases: Path, requests: int) -> tuple[Parity, dict
         "drift": [asdict(each) for each in drift],
         "fault": found.fault(),
     }
-    return found, document
 
 
 def _drift(

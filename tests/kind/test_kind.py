@@ -1,0 +1,144 @@
+"""Tandem on a cluster: what users rely on, and that nobody notices what operators do.
+
+The tests share one cluster and change it; each leaves it serving.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tandem.recommender.v1 import recommender_pb2 as pb
+from tandem_client import Client
+from tests.e2e.conftest import until
+from tests.kind.cluster import CommandError
+from tests.kind.conftest import ROOT, USERS, Deployed
+from tests.kind.load import Asked, asking
+
+pytestmark = [pytest.mark.kind, pytest.mark.timeout(3_600)]  # the first makes the cluster
+
+SERVICES = ("features", "retrieval", "ranking", "orchestrator")
+RATE = 10
+"""Calls a second beside what is done to the cluster: little, for one node of two cores."""
+
+REPLICAS = """\
+import os
+from services.ranking.processes import ray_processes
+marks = {"RANKING_RUNTIME_DIR": os.environ["RANKING_RUNTIME_DIR"]}
+print(sum(name == "ranking" for name, _ in ray_processes(marks)))
+"""
+
+
+def test_users_get_what_they_rely_on(deployed: Deployed) -> None:
+    environment = {**os.environ, "TANDEM_ADDRESS": deployed.address}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/live"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    print(done.stdout[-2_000:])
+    assert done.returncode == 0, done.stdout[-8_000:]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_loss_of_a_pod_fails_no_recommendation(deployed: Deployed, service: str) -> None:
+    def delete() -> None:
+        pods = deployed.cluster.get("pods", "-l", f"app.kubernetes.io/name={service}")["items"]
+        deployed.cluster.kubectl("delete", "pod", pods[0]["metadata"]["name"], timeout=180)
+        deployed.roll_out()
+
+    asked = while_asking(deployed, delete)
+    assert not asked.failed
+    assert deployed.serves()
+
+
+def test_a_new_image_fails_no_recommendation(deployed: Deployed) -> None:
+    cluster, image = deployed.cluster, f"{deployed.image}-next"
+    cluster.tag(deployed.image, image)
+    cluster.load(image)
+
+    def roll() -> None:
+        for service in SERVICES:
+            cluster.kubectl("set", "image", f"deployment/{service}", f"{service}={image}")
+        deployed.roll_out()
+
+    asked = while_asking(deployed, roll)
+    assert not asked.failed
+    for service in SERVICES:
+        pods = cluster.get("pods", "-l", f"app.kubernetes.io/name={service}")["items"]
+        images = {each["image"] for pod in pods for each in pod["spec"]["containers"]}
+        assert images == {image}
+    assert deployed.serves()
+
+
+def test_a_new_release_fails_no_recommendation(deployed: Deployed) -> None:
+    cluster = deployed.cluster
+    with Client(deployed.address) as client:
+        before = client.recommend(USERS[0]).release_id
+
+        def refresh() -> None:
+            cluster.kubectl("create", "job", "--from=cronjob/refresh", "refresh-now")
+            cluster.kubectl(
+                *("wait", "--for=condition=complete", "job/refresh-now", "--timeout=900s"),
+                timeout=930,
+            )
+            assert until(lambda: client.recommend(USERS[0]).release_id != before, 60)
+
+        asked = while_asking(deployed, refresh)
+        assert not asked.failed
+        assert set(asked.levels) == {"LEVEL_FULL"}
+        assert len(asked.releases) == 2
+        started = time.monotonic()
+        assert client.rollback_release().release.state == pb.RELEASE_STATE_ACTIVE
+        print(f"rolled back in {time.monotonic() - started:.2f} s")
+        assert until(lambda: client.recommend(USERS[0]).release_id == before, 10)
+
+
+def test_ranking_scales_with_load_and_back(deployed: Deployed) -> None:
+    assert until(lambda: replicas(deployed) == 1, 180)
+    started = time.monotonic()
+    with asking(deployed.address, USERS, rate=60) as asked:
+        assert until(lambda: replicas(deployed) >= 2, 180)
+        print(f"a second replica after {time.monotonic() - started:.0f} s")
+    overloaded = [each for each in asked.failed if "RESOURCE_EXHAUSTED" not in each]
+    assert asked.answered and not overloaded  # more than two cores can do is refused at once
+    assert until(lambda: replicas(deployed) == 1, 300)
+    assert deployed.serves()
+
+
+def test_orchestrators_scale_with_load(deployed: Deployed) -> None:
+    try:
+        condition = deployed.cluster.kubectl(
+            *("get", "apiservice", "v1beta1.metrics.k8s.io"),
+            *("--output", 'jsonpath={.status.conditions[?(@.type=="Available")].status}'),
+        )
+    except CommandError:
+        condition = "False"
+    if condition != "True":
+        pytest.skip("the cluster serves no metrics of pods (v1beta1.metrics.k8s.io)")
+
+    def replicas_of_orchestrator() -> int:
+        return int(deployed.cluster.get("deployment", "orchestrator")["status"]["readyReplicas"])
+
+    before = replicas_of_orchestrator()
+    with asking(deployed.address, USERS, rate=60):
+        assert until(lambda: replicas_of_orchestrator() > before, 300)
+
+
+def while_asking(deployed: Deployed, work: Callable[[], None]) -> Asked:
+    """Outcomes of the calls that were under way while something was done."""
+    with asking(deployed.address, USERS, RATE) as asked:
+        time.sleep(5)
+        work()
+        time.sleep(5)
+    print(f"{asked.answered} answered, {len(asked.failed)} failed, {dict(asked.levels)}")
+    return asked
+
+
+def replicas(deployed: Deployed) -> int:
+    """Replicas of ranking in its pod."""
+    return int(
+        deployed.cluster.kubectl("exec", "deployment/ranking", "--", "python", "-c", REPLICAS)
+    )
