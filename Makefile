@@ -56,7 +56,7 @@ image: ## build the images with docker, podman or buildah (ENGINE=program, BASE_
 container-test: $(STAMP) ## all of Tandem in containers, on real stores: users' view, kills, memory
 	tests/install_containers.sh
 	ENGINE=podman $(PYTHON) -m deploy.docker.build
-	$(BIN)/python -m pytest -s -m containers tests/containers
+	TANDEM_REQUIRE_KUSTOMIZE=1 $(BIN)/python -m pytest -s -m containers tests/containers
 
 kind-test: $(STAMP) ## deploy on a kind cluster and change everything under load (KIND_CLUSTER, KIND_CONFIG, KIND_NODE_IMAGE)
 	$(BIN)/python -m pytest -m kind tests/kind

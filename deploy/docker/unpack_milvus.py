@@ -19,6 +19,8 @@ def main(programs: Path, data: str) -> None:
     config.set("etcd_log_path", "stdout")
     config.set("etcd_log_level", "warn")
     config.set("log.level", "warn")
+    # A server that was killed is waited for by its successor for as long, in seconds.
+    config.set("common.session.ttl", 10)
     config.write_config()
     shutil.copytree(Path(data) / "configs", programs / "configs")
     glog = programs / "configs" / "glog.conf"

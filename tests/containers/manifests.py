@@ -2,29 +2,16 @@
 
 import base64
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.containers.pods import Mount, Pod, Volume
+from tests.k8s.quantities import quantity
 
 Document = Mapping[str, Any]
 
-_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z_0-9]*)\)")
-
-
-def render(overlay: Path) -> list[Document]:
-    """The objects of an overlay."""
-    command = ["kubectl", "kustomize", str(overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise ValueError(f"{overlay}: {done.stderr}")
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 class Manifests:
@@ -98,8 +85,8 @@ class Manifests:
             ports={port["name"]: port["containerPort"] for port in container.get("ports", [])},
             health_port=container.get("readinessProbe", {}).get("grpc", {}).get("port"),
             user=spec["securityContext"]["runAsUser"],
-            cpus=_cores(str(limits["cpu"])),
-            memory=_bytes(str(limits["memory"])),
+            cpus=quantity(limits["cpu"]),
+            memory=round(quantity(limits["memory"])),
             ends=ends,
         )
 
@@ -162,7 +149,7 @@ def _mounts(pod: str, spec: Document, container: Document) -> tuple[Mount, ...]:
 def _volume(pod: str, volume: Document) -> Mount:
     match volume:
         case {"emptyDir": {"medium": "Memory", "sizeLimit": size}}:
-            return Mount(Volume.MEMORY, volume["name"], "", size=_bytes(size))
+            return Mount(Volume.MEMORY, volume["name"], "", size=round(quantity(size)))
         case {"emptyDir": _}:
             return Mount(Volume.DISK, f"{pod}-{volume['name']}", "")
         case {"persistentVolumeClaim": {"claimName": name}}:
@@ -175,12 +162,3 @@ def _volume(pod: str, volume: Document) -> Mount:
 def _expanded(text: str, values: Mapping[str, str]) -> str:
     """With `$(NAME)` replaced where there is such a variable, as the kubelet does."""
     return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
-
-
-def _cores(quantity: str) -> float:
-    return float(quantity[:-1]) / 1e3 if quantity.endswith("m") else float(quantity)
-
-
-def _bytes(quantity: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([A-Za-z]*)", quantity).groups()  # type: ignore[union-attr]
-    return int(number) * _UNITS[unit]

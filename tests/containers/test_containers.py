@@ -13,15 +13,15 @@ import pytest
 from tandem_client import Client, TandemError
 from tests.containers.cluster import API, Cluster
 from tests.containers.load import Load
-from tests.containers.manifests import Manifests, render
+from tests.containers.manifests import Manifests
 from tests.containers.podman import podman
 from tests.containers.pods import Pod
 from tests.e2e.conftest import answers_fully, until
+from tests.k8s.rendering import render
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "kind"
 SERVICES = ("features-0", "retrieval-0", "ranking-0", "orchestrator-0")
 STORES = ("redis-0", "postgres-0", "milvus-0")
 USERS = ("user-0", "user-1", "user-2")
@@ -29,7 +29,7 @@ USERS = ("user-0", "user-1", "user-2")
 
 @pytest.fixture(scope="module")
 def manifests() -> Manifests:
-    return Manifests(render(OVERLAY))
+    return Manifests(render("overlays/kind"))
 
 
 @pytest.fixture(scope="module")
