@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ class Manifests:
     Supports what Tandem's manifests use, and refuses most of the rest.
     """
 
-    def __init__(self, documents: list[Document]) -> None:
+    def __init__(self, documents: Sequence[Document]) -> None:
         self._documents = documents
 
     def pods(self, least: Mapping[str, int]) -> list[Pod]:
