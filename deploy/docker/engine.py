@@ -25,7 +25,8 @@ class Engine:
     def build(
         self, dockerfile: Path, context: Path, tag: str, base: str, pip: PipSettings, conf: Path
     ) -> None:
-        """Builds an image and tags it.
+        """Builds an image and tags it, with `localhost/` before the name, too: podman and buildah
+        call it so, and a cluster that has it by that name looks for it in no registry.
 
         Args:
             base: the value of `BASE_IMAGE`.
@@ -35,7 +36,8 @@ class Engine:
             EngineError: the build failed; its output went to ours.
         """
         command = [self.program, "bud" if self.program == "buildah" else "build"]
-        command += ["--file", str(dockerfile), "--tag", tag, "--build-arg", f"BASE_IMAGE={base}"]
+        command += ["--file", str(dockerfile), "--tag", tag, "--tag", f"localhost/{tag}"]
+        command += ["--build-arg", f"BASE_IMAGE={base}"]
         if self.program == "docker":
             if pip.paths:
                 print(f"docker does not see {', '.join(pip.paths)}; podman and buildah do")
