@@ -10,7 +10,7 @@ PORT ?= 50051
 MOVIELENS := .data/ml-latest-small
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test kind-test bench-events
+.PHONY: help setup run test data protos lint typecheck bench check test-real test-slow chaos-test image container-test kind-test bench-events
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ test-real: $(STAMP) ## contract suites on Redis, PostgreSQL and a Milvus server;
 
 chaos-test: $(STAMP) ## kill parts of running systems at random, and look for what was lost
 	$(BIN)/python -m pytest -m chaos tests/chaos
+
+image: ## build the images with docker, podman or buildah (ENGINE=program, BASE_IMAGE=image)
+	$(PYTHON) -m deploy.docker.build
+
+container-test: $(STAMP) ## all of Tandem in containers, on real stores: users' view, kills, memory
+	tests/install_containers.sh
+	ENGINE=podman $(PYTHON) -m deploy.docker.build
+	TANDEM_REQUIRE_KUSTOMIZE=1 $(BIN)/python -m pytest -s -m containers tests/containers
 
 kind-test: $(STAMP) ## deploy on a kind cluster and change everything under load (KIND_CLUSTER, KIND_CONFIG, KIND_NODE_IMAGE)
 	$(BIN)/python -m pytest -m kind tests/kind

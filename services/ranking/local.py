@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -19,9 +20,11 @@ from ray.serve.config import HTTPOptions, ProxyLocation, gRPCOptions
 from services.common.ports import free_ports
 from services.ranking.app import GRPC_SERVICERS, build
 from services.ranking.deployment import NAME
+from services.ranking.environment import METRICS_PORT
 from services.ranking.processes import end_processes
 from services.ranking.settings import RankingSettings
 
+LOOPBACK = "127.0.0.1"  # of Ray, only HAProxy is for others: haproxy.sh opens it to them
 OBJECT_STORE_BYTES = 80 * 1024 * 1024  # the least Ray accepts comfortably; nothing is stored there
 WATCH_SECONDS = 0.5
 
@@ -96,8 +99,8 @@ def _own_ray(settings: RankingSettings) -> Iterator[None]:
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
             _temp_dir=str(settings.runtime_dir / "ray"),
-            _node_ip_address=settings.host,
-            _metrics_export_port=settings.metrics_port or None,
+            _node_ip_address=LOOPBACK,
+            _metrics_export_port=int(os.environ[METRICS_PORT]),
         )
         yield
     finally:
@@ -111,7 +114,7 @@ def _deploy(settings: RankingSettings) -> None:
     (http_port,) = free_ports(1)
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,
-        http_options=HTTPOptions(host=settings.host, port=http_port),
+        http_options=HTTPOptions(host=LOOPBACK, port=http_port),
         grpc_options=gRPCOptions(
             port=settings.port,
             grpc_servicer_functions=GRPC_SERVICERS,

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from deploy.local.health import marked
 from tandem.recommender.v1 import recommender_pb2 as pb
 from tandem_client import Client
-from training.synthetic import World, write_world
+from training.synthetic import World
 
 COMMAND = (sys.executable, "-m", "tandem_cli.main")
 
@@ -84,16 +83,6 @@ def start(state: Path, world: World) -> Iterator[Running]:
         left = [process.name() for process in marked(str(state)) if process.is_running()]
         assert down.returncode == 0, down.stderr
         assert left == []
-
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return write_world(tmp_path_factory.mktemp("world"), seed=7)
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[Running]:
-    yield from start(tmp_path_factory.mktemp("system") / "state", world)
 
 
 def kill(pid: int) -> None:

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
 from bench.random_release import clicked, write_random_release
 from bench.ranking_process import RankingProcess, start_ranking, stop, until
+from deploy.local.health import is_listening, is_serving
 from models.release import Release
 from models.scorer import TwoTowerScorer
 from services.common.database import open_database
 from services.common.errors import Unavailable
 from services.common.model_input import decode_user, encode_user
+from services.common.ports import free_ports
 from services.common.releases import ReleaseRegistry
 from services.orchestrator.clients import RankingClient
 from services.ranking.processes import ray_processes
@@ -52,9 +55,11 @@ def active(tmp_path_factory: pytest.TempPathFactory) -> Release:
 def systems(
     active: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[RankingProcess, RankingProcess]]:
-    """Two services side by side: one with releases, one whose state is empty."""
+    """Two services side by side: one with releases, one whose state is empty and that others may
+    call."""
     empty = tmp_path_factory.mktemp("empty")
-    with start_ranking(active.path.parents[1]) as one, start_ranking(empty) as other:
+    opened = {"RANKING_HOST": "0.0.0.0", "RANKING_METRICS_PORT": str(free_ports(1)[0])}
+    with start_ranking(active.path.parents[1]) as one, start_ranking(empty, opened) as other:
         one.wait_until_serving()
         other.wait_until_serving()
         yield one, other
@@ -147,6 +152,31 @@ def test_a_second_system_knows_nothing_of_the_first(
         request = ranking_pb2.RankRequest(release_id=active.release_id, item_rows=[0])
         code, _ = refusal(ranking_pb2_grpc.RankingServiceStub(channel).Rank, request)
     assert code == grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_other_hosts_reach_the_ingress_and_metrics_of_an_open_service(
+    systems: tuple[RankingProcess, RankingProcess],
+) -> None:
+    closed, opened = systems
+    metrics = int(opened.environment["RANKING_METRICS_PORT"])
+    elsewhere = "127.0.0.2"  # an address of this machine that only open ports listen on
+    with urllib.request.urlopen(f"http://{elsewhere}:{metrics}/metrics", timeout=10) as answer:
+        assert b"ray_serve" in answer.read()
+    assert is_serving(f"{elsewhere}:{opened.port}")
+    assert not is_listening(f"{elsewhere}:{closed.port}")
+    for name in ("ray-gcs", "ray-raylet", "ray-haproxy", "ray-dashboard-agent"):
+        for pid in opened.pids(name):
+            assert _open_ports(pid) <= {opened.port, metrics}
+
+
+def _open_ports(pid: int) -> set[int]:
+    """Ports on which a process listens for other hosts."""
+    return {
+        each.laddr.port
+        for each in psutil.Process(pid).net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+        and each.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+    }
 
 
 class Intruder:

@@ -61,6 +61,7 @@ def test_two_systems_share_no_file_port_or_token(arguments: dict[str, str]) -> N
                 database_url=arguments["database_url"],
                 runtime_dir=Path(f"/tmp/{name}"),
                 fallback_port=port,
+                metrics_port=port + 1,
             )
         )
         for name, port in (("one", 50_155), ("other", 50_255))
