@@ -28,7 +28,7 @@ DEFAULTED = {
     },
     "services.ranking": {
         *("fallback_port", "min_replicas", "max_replicas", "loaded_releases"),
-        *("target_ongoing_requests", "max_ongoing_requests", "upscale_delay_seconds"),
+        *("max_ongoing_requests", "upscale_delay_seconds"),
         *("metrics_interval_seconds", "max_connection_seconds"),
     },
 }

@@ -101,7 +101,7 @@ class KindCluster:
         self.name = name
         self._tools = tools
         self._folder = tempfile.TemporaryDirectory(prefix="tandem-kind-")
-        self._kubeconfig = str(Path(self._folder.name) / "kubeconfig")
+        self.kubeconfig = str(Path(self._folder.name) / "kubeconfig")
 
     def exists(self) -> bool:
         """Whether a cluster of this name runs already."""
@@ -117,7 +117,7 @@ class KindCluster:
         try:
             self._kind(
                 *("create", "cluster", "--config", str(config), "--wait", "180s"),
-                *("--kubeconfig", self._kubeconfig, *image),
+                *("--kubeconfig", self.kubeconfig, *image),
                 timeout=_CREATE_SECONDS,
             )
         except CommandError as error:
@@ -127,7 +127,7 @@ class KindCluster:
 
     def attach(self) -> None:
         """Takes the credentials of a cluster that runs already."""
-        self._kind("export", "kubeconfig", "--kubeconfig", self._kubeconfig, timeout=60)
+        self._kind("export", "kubeconfig", "--kubeconfig", self.kubeconfig, timeout=60)
 
     def delete(self) -> None:
         self._kind("delete", "cluster", timeout=180)
@@ -155,7 +155,7 @@ class KindCluster:
             CommandError: it failed.
         """
         return run(
-            *("kubectl", "--kubeconfig", self._kubeconfig, "--namespace", "tandem", *arguments),
+            *("kubectl", "--kubeconfig", self.kubeconfig, "--namespace", "tandem", *arguments),
             timeout=timeout,
             stdin=stdin,
         )

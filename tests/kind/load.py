@@ -1,8 +1,7 @@
-"""Calls of Recommend at a constant rate, whatever happens to what answers them."""
+"""Calls of Recommend, one after another, whatever happens to what answers them."""
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +22,30 @@ class Asked:
 
 
 @contextmanager
-def asking(address: str, users: tuple[str, ...], rate: float) -> Iterator[Asked]:
+def asking(address: str, users: tuple[str, ...], clients: int, pause: float) -> Iterator[Asked]:
     """Asks in the background while the block runs; at its end every call has its outcome.
 
     Args:
         address: of the public API.
         users: who is asked for, in turn.
-        rate: calls a second, sent whether or not the ones before were answered.
+        clients: calls in progress at once.
+        pause: seconds that each client waits after an answer.
     """
     asked, ended = Asked(), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_ask(address, users, rate, asked, ended)))
+
+    async def client(api: AsyncClient, first: int) -> None:
+        number = first
+        while not ended.is_set():
+            await _one(api, users[number % len(users)], asked)
+            number += clients
+            await asyncio.sleep(pause)
+
+    async def ask() -> None:
+        async with AsyncClient(address) as api, asyncio.TaskGroup() as tasks:
+            for first in range(clients):
+                tasks.create_task(client(api, first))
+
+    thread = threading.Thread(target=lambda: asyncio.run(ask()))
     thread.start()
     try:
         yield asked
@@ -41,22 +54,12 @@ def asking(address: str, users: tuple[str, ...], rate: float) -> Iterator[Asked]
         thread.join()
 
 
-async def _ask(
-    address: str, users: tuple[str, ...], rate: float, asked: Asked, ended: threading.Event
-) -> None:
-    async def one(user: str) -> None:
-        try:
-            answer = await client.recommend(user)
-        except TandemError as error:
-            asked.failed.append(str(error))
-            return
-        asked.answered += 1
-        asked.levels[pb.Level.Name(answer.level)] += 1
-        asked.releases[answer.release_id] += 1
-
-    began, number = time.monotonic(), 0
-    async with AsyncClient(address) as client, asyncio.TaskGroup() as tasks:
-        while not ended.is_set():
-            tasks.create_task(one(users[number % len(users)]))
-            number += 1
-            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+async def _one(api: AsyncClient, user: str, asked: Asked) -> None:
+    try:
+        answer = await api.recommend(user)
+    except TandemError as error:
+        asked.failed.append(str(error))
+        return
+    asked.answered += 1
+    asked.levels[pb.Level.Name(answer.level)] += 1
+    asked.releases[answer.release_id] += 1

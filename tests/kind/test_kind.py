@@ -4,10 +4,12 @@ The tests share one cluster and change it; each leaves it serving.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -21,19 +23,23 @@ from tests.kind.load import Asked, asking
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(3_600)]  # the first makes the cluster
 
 SERVICES = ("features", "retrieval", "ranking", "orchestrator")
-RATE = 10
-"""Calls a second beside what is done to the cluster: little, for one node of two cores."""
 
 REPLICAS = """\
-import os
 from services.ranking.processes import ray_processes
-marks = {"RANKING_RUNTIME_DIR": os.environ["RANKING_RUNTIME_DIR"]}
+from services.ranking.settings import RankingSettings
+marks = {"RANKING_RUNTIME_DIR": str(RankingSettings().runtime_dir)}
 print(sum(name == "ranking" for name, _ in ray_processes(marks)))
 """
 
 
 def test_users_get_what_they_rely_on(deployed: Deployed) -> None:
-    environment = {**os.environ, "TANDEM_ADDRESS": deployed.address}
+    kubectl = f"kubectl --kubeconfig {shlex.quote(deployed.cluster.kubeconfig)} -n tandem"
+    rules = f"{kubectl} create configmap tandem-rules --from-file=rules.yaml=/dev/stdin"
+    environment = {
+        **os.environ,
+        "TANDEM_ADDRESS": deployed.address,
+        "TANDEM_SET_RULES": f"{rules} --dry-run=client -o yaml | {kubectl} apply -f -",
+    }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/live"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
@@ -62,7 +68,7 @@ def test_a_new_image_fails_no_recommendation(deployed: Deployed) -> None:
     def roll() -> None:
         for service in SERVICES:
             cluster.kubectl("set", "image", f"deployment/{service}", f"{service}={image}")
-        deployed.roll_out()
+            deployed.roll_out()
 
     asked = while_asking(deployed, roll)
     assert not asked.failed
@@ -76,19 +82,20 @@ def test_a_new_image_fails_no_recommendation(deployed: Deployed) -> None:
 def test_a_new_release_fails_no_recommendation(deployed: Deployed) -> None:
     cluster = deployed.cluster
     with Client(deployed.address) as client:
-        before = client.recommend(USERS[0]).release_id
+        before, job = client.recommend(USERS[0]).release_id, f"refresh-{uuid4().hex[:8]}"
 
         def refresh() -> None:
-            cluster.kubectl("create", "job", "--from=cronjob/refresh", "refresh-now")
+            cluster.kubectl("create", "job", "--from=cronjob/refresh", job)
             cluster.kubectl(
-                *("wait", "--for=condition=complete", "job/refresh-now", "--timeout=900s"),
+                *("wait", "--for=condition=complete", f"job/{job}", "--timeout=900s"),
                 timeout=930,
             )
             assert until(lambda: client.recommend(USERS[0]).release_id != before, 60)
 
         asked = while_asking(deployed, refresh)
         assert not asked.failed
-        assert set(asked.levels) == {"LEVEL_FULL"}
+        # Training takes what it can get of the cores; a service that is late is done without.
+        assert asked.levels["LEVEL_FULL"] > 0.9 * asked.answered
         assert len(asked.releases) == 2
         started = time.monotonic()
         assert client.rollback_release().release.state == pb.RELEASE_STATE_ACTIVE
@@ -99,11 +106,12 @@ def test_a_new_release_fails_no_recommendation(deployed: Deployed) -> None:
 def test_ranking_scales_with_load_and_back(deployed: Deployed) -> None:
     assert until(lambda: replicas(deployed) == 1, 180)
     started = time.monotonic()
-    with asking(deployed.address, USERS, rate=60) as asked:
+    with asking(deployed.address, USERS, clients=32, pause=0) as asked:
         assert until(lambda: replicas(deployed) >= 2, 180)
         print(f"a second replica after {time.monotonic() - started:.0f} s")
-    overloaded = [each for each in asked.failed if "RESOURCE_EXHAUSTED" not in each]
-    assert asked.answered and not overloaded  # more than two cores can do is refused at once
+        time.sleep(10)
+    assert asked.answered
+    assert not asked.failed
     assert until(lambda: replicas(deployed) == 1, 300)
     assert deployed.serves()
 
@@ -123,13 +131,13 @@ def test_orchestrators_scale_with_load(deployed: Deployed) -> None:
         return int(deployed.cluster.get("deployment", "orchestrator")["status"]["readyReplicas"])
 
     before = replicas_of_orchestrator()
-    with asking(deployed.address, USERS, rate=60):
+    with asking(deployed.address, USERS, clients=32, pause=0):
         assert until(lambda: replicas_of_orchestrator() > before, 300)
 
 
 def while_asking(deployed: Deployed, work: Callable[[], None]) -> Asked:
     """Outcomes of the calls that were under way while something was done."""
-    with asking(deployed.address, USERS, RATE) as asked:
+    with asking(deployed.address, USERS, clients=4, pause=0.4) as asked:  # for a node of two cores
         time.sleep(5)
         work()
         time.sleep(5)
