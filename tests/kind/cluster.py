@@ -80,7 +80,7 @@ class Tools:
             try:
                 run(engine, "pull", image, timeout=_PULL_SECONDS)
             except CommandError as error:
-                raise Unusable(f"KIND_NODE_IMAGE: {error}") from None
+                raise Unusable(f"KIND_NODE_IMAGE: {_last_line(error)}") from None
         return cls(engine, image)
 
     @property
@@ -122,7 +122,7 @@ class KindCluster:
             )
         except CommandError as error:
             if "failed to pull image" in str(error) or "pull access denied" in str(error):
-                raise Unusable(f"no node image: {error}") from None
+                raise Unusable(f"no node image: {_last_line(error)}") from None
             raise
 
     def attach(self) -> None:
@@ -175,6 +175,10 @@ def _succeeds(*command: str) -> bool:
     except (CommandError, OSError):
         return False
     return True
+
+
+def _last_line(error: CommandError) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def images_of(objects: Sequence[dict[str, Any]]) -> set[str]:
