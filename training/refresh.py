@@ -66,6 +66,7 @@ def refresh(
     activate: Activate | None,
     config: TrainingConfig | None = None,
     keep: int = KEEP,
+    from_scratch: bool = False,
 ) -> Refreshed:
     """Learns from the whole event log, builds a release, activates it, and collects garbage.
 
@@ -79,6 +80,7 @@ def refresh(
             system does. None only builds.
         config: None for the settings of the release that is refreshed.
         keep: newest releases that stay; see `services.common.garbage.collect`.
+        from_scratch: starts the towers anew, not from those of the release that is refreshed.
 
     Raises:
         RefreshError: a refresh is in progress, no release can be read, or this process stood still
@@ -97,6 +99,7 @@ def refresh(
                 activate_at_start=activate is not None,
                 config=config or settings_of(base),
                 may_register=lambda: _still_ours(lease),
+                base="as asked" if from_scratch else base,
             )
             try:
                 activated = activate is not None and activate(release.release_id)
@@ -204,6 +207,9 @@ def main() -> None:
     )
     parser.add_argument("--no-activate", action="store_true", help="only build")
     parser.add_argument("--config", type=Path, help="TOML file of training settings")
+    parser.add_argument(
+        "--from-scratch", action="store_true", help="start the towers anew, not from the last ones"
+    )
     parser.add_argument("--keep", type=int, default=KEEP, help="newest releases that stay")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
@@ -214,6 +220,7 @@ def main() -> None:
             activate=None if arguments.no_activate else _activate_at(arguments.orchestrator),
             config=read_config(arguments.config) if arguments.config else None,
             keep=arguments.keep,
+            from_scratch=arguments.from_scratch,
         )
     except (ReportedError, TandemError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
@@ -225,6 +232,7 @@ def main() -> None:
     document = {
         "release_id": manifest.release_id,
         "activated": done.activated,
+        "start": manifest.config["start"],
         "metrics": manifest.metrics,
         "garbage": asdict(done.garbage),
     }

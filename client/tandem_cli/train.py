@@ -86,11 +86,21 @@ def train(
 @click.command()
 @config_option
 @click.option("--no-activate", is_flag=True, help="Only build; do not switch to the new release.")
+@click.option(
+    "--from-scratch",
+    is_flag=True,
+    help="Start the towers anew, not from those of the last release.",
+)
 @state_option
 @port_option
 @json_option
 def refresh(
-    config_file: Path | None, no_activate: bool, state: State, port: int | None, as_json: bool
+    config_file: Path | None,
+    no_activate: bool,
+    from_scratch: bool,
+    state: State,
+    port: int | None,
+    as_json: bool,
 ) -> None:
     """Learns again from all events in the database, activates what comes out, and collects
     releases that nobody needs any more. Needs no files."""
@@ -109,8 +119,12 @@ def refresh(
         state.releases,
         activate=None if no_activate else activate,
         config=read_config(config_file) if config_file else None,
+        from_scratch=from_scratch,
     )
-    _show(done.release, done.activated, as_json, {"garbage": asdict(done.garbage)})
+    began = done.release.manifest.config["start"]
+    _show(done.release, done.activated, as_json, {"start": began, "garbage": asdict(done.garbage)})
+    if not as_json:
+        click.echo(f"towers: {began}")
 
 
 def _show(
