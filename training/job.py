@@ -125,7 +125,7 @@ def build(
         DataError: the log holds no event.
     """
     if isinstance(base, Release) and _erased_since(engine, base):
-        base = f"a user was erased since {base.release_id}"
+        base = f"a user was erased since the day before {base.release_id}"
     erased = ErasedUsers(engine).among
     users = known_users(users, UserTable(engine).read_frame(), erased)
     items = with_live_items(items, LiveItemTable(engine).changes_since(0))

@@ -83,15 +83,12 @@ def start_from(
         raise NoStart("only networks upon frozen tables are carried over")
     if warm_starts >= towers.warm_starts:
         raise NoStart(f"after {warm_starts} warm starts in a row")
+    learnt, pairs = _kept(release, items)
     if any(kept.get(name) != json.loads(json.dumps(config.to_dict()[name])) for name in _SETTINGS):
         raise NoStart(f"settings differ from those of {release.release_id}")
-    start = Start(
-        release.release_id,
-        _learnt(release, items),
-        _held_out(release, items, users),
-        release.manifest.cut_off,
-        warm_starts,
-    )
+    held_out = _held_out(pairs, release, items, users)
+    cut_off = release.manifest.cut_off
+    start = Start(release.release_id, learnt, held_out, cut_off, warm_starts)
     _check_inputs(start, log, items, towers)
     of_start = held_out_events(log, towers.seed, start.unseen(log))
     if len(of_start) < _LEAST_SHARE * len(held_out_events(log, towers.seed)):
@@ -104,28 +101,27 @@ def held_out_rows(held_out: Queries) -> NDArray[np.int32]:
     return np.stack([held_out.users, held_out.targets], axis=1).astype(np.int32)
 
 
-def _learnt(release: Release, items: Items) -> Learnt:
+def _kept(release: Release, items: Items) -> tuple[Learnt, NDArray[np.int32]]:
+    """What the trial learnt, and `held_out_rows` of the release."""
     try:
         model, encoder = load_towers(release.path / TRIAL)
-    except ReleaseError:
+        pairs = np.load(release.path / HELD_OUT, allow_pickle=False)
+    except (ReleaseError, OSError, ValueError):
         raise NoStart(f"{release.release_id} keeps no towers of its trial") from None
     share = float(release.manifest.config["share"])
-    if not share:
-        raise NoStart(f"the towers of {release.release_id} are a start that nothing improved")
-    return Learnt(model, encoder, share, _rows(release.items.row_of, items.ids))
+    return Learnt(model, encoder, share, _rows(release.items.row_of, items.ids)), pairs
 
 
-def _held_out(release: Release, items: Items, users: pd.DataFrame) -> NDArray[np.int64]:
-    pairs = np.load(release.path / HELD_OUT, allow_pickle=False)
+def _held_out(
+    pairs: NDArray[np.int32], release: Release, items: Items, users: pd.DataFrame
+) -> NDArray[np.int64]:
+    """The pairs that are still there, in rows of the new tables."""
     ids = users["user_id"].to_numpy(dtype=object)
     row_of = {user_id: row for row, user_id in enumerate(ids.tolist())}
-    found = np.stack(
-        [
-            _rows(row_of, release.users["user_id"].to_numpy(dtype=object)[pairs[:, 0]]),
-            _rows(items.row_of, release.items.ids[pairs[:, 1]]),
-        ],
-        axis=1,
-    )
+    old_ids = release.users["user_id"].to_numpy(dtype=object)
+    user_rows = _rows(row_of, old_ids[pairs[:, 0]])
+    item_rows = _rows(items.row_of, release.items.ids[pairs[:, 1]])
+    found = np.stack([user_rows, item_rows], axis=1)
     return found[(found >= 0).all(axis=1)]
 
 

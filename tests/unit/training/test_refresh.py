@@ -142,8 +142,11 @@ def test_without_a_release_there_is_nothing_to_refresh(tmp_path: Path) -> None:
 
 def test_towers_go_on_from_the_release_before_until_a_user_is_erased(tmp_path: Path) -> None:
     (root := tmp_path / "releases").mkdir()
-    url, world = f"sqlite:///{tmp_path}/tandem.db", write_world(tmp_path / "world", n_users=60)
-    towers = TowerConfig(dimensions=16, hidden=32, passes=4, learning_rate=5e-3, batch=256)
+    url, world = (
+        f"sqlite:///{tmp_path}/tandem.db",
+        write_world(tmp_path / "world", n_users=150, n_items=100),
+    )
+    towers = TowerConfig(dimensions=16, hidden=32, passes=2, learning_rate=5e-3, batch=128)
     first = train_from_log(
         read(world.path),
         database_url=url,
@@ -159,4 +162,5 @@ def test_towers_go_on_from_the_release_before_until_a_user_is_erased(tmp_path: P
         bury(db, str(first.users["user_id"].iloc[0]), time.time(), 1)
     anew = refresh(url, root, activate=None).release
     engine.dispose()
-    assert anew.manifest.config["start"] == f"anew: a user was erased since {warm.release_id}"
+    reason = f"a user was erased since the day before {warm.release_id}"
+    assert anew.manifest.config["start"] == f"anew: {reason}"
