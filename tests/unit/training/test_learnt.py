@@ -82,11 +82,11 @@ def test_tables_come_into_the_basis_of_the_networks_and_new_items_with_them() ->
 
 def test_at_no_share_a_warm_start_ranks_as_one_anew() -> None:
     anew, warm = trainer().snapshot(), trainer(learnt()).snapshot(0.0)
-    scores = [
+    ours, theirs = (
         catalogue_scores(each, questions()) / each.model.log_temperature.exp().item()
         for each in (warm, anew)
-    ]
-    np.testing.assert_allclose(*scores, atol=1e-4)
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 def test_networks_and_biases_are_as_if_all_of_the_way_had_been_taken() -> None:
