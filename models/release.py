@@ -37,6 +37,10 @@ EASE_SCORES = "ease_scores.npy"
 POPULAR_ROWS = "popular_rows.npy"
 MODEL = "two_tower.pt"
 PROBE = "probe.parquet"
+TRIAL = "trial.pt"
+"""Towers that have not seen the held-out events, for the next refresh; earlier releases lack it."""
+HELD_OUT = "held_out.npy"
+"""(p, 2) int32 rows of users and items: those events; beside `TRIAL`."""
 _MANIFEST = "release.json"
 
 

@@ -20,6 +20,7 @@ import torch
 from models.release import Items
 from training.config import TrainingConfig
 from training.sequences import EventSequences
+from training.warm_start import Start
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,15 @@ def checkpoints_of(
     items: Items,
     config: TrainingConfig,
     half_life_days: float,
+    start: Start | None = None,
 ) -> Checkpoints:
     """The checkpoints of training the towers on a log; arguments as in `fit_towers`."""
     digest = hashlib.sha256()
     for folder_of_code in _CODE:
         for path in sorted(folder_of_code.rglob("*.py")):
             digest.update(path.read_bytes())
-    settings = [torch.__version__, np.__version__, config.to_dict(), half_life_days]
+    begins = start.release_id if start else None
+    settings = [torch.__version__, np.__version__, config.to_dict(), half_life_days, begins]
     catalogue = [list(map(list, items.genres)), items.years.tolist(), list(events.region_names)]
     digest.update(json.dumps([settings, catalogue], sort_keys=True).encode())
     for column in (

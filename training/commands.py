@@ -39,6 +39,11 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     help="TOML file of training settings; what it leaves out follows from the log's size.",
 )
+from_scratch_option = click.option(
+    "--from-scratch",
+    is_flag=True,
+    help="Start the towers anew, not from those of the last release.",
+)
 no_activate_option = click.option(
     "--no-activate", is_flag=True, help="Only build; do not switch to the new release."
 )

@@ -73,6 +73,8 @@ class TowerConfig:
         negatives: shared negatives a step beyond that, half uniform, half by popularity ** .5.
         head_weight: of the objective's loss beside the softmax.
         refit: after choosing the number of passes, train again with the validation events.
+        warm_passes: of a refresh that goes on from the release before.
+        warm_starts: in a row at most; 0 always starts anew.
         seed: of everything random.
     """
 
@@ -92,6 +94,8 @@ class TowerConfig:
     negatives: int = 1_024
     head_weight: float = 0.1
     refit: bool = True
+    warm_passes: int = 2
+    warm_starts: int = 7
     seed: int = 0
 
     @classmethod

@@ -23,6 +23,7 @@ from training.splits import Queries, before
 from training.surroundings import Around, choose_trend_half_life
 from training.two_tower import TowerFit, fit_towers
 from training.utility import composite_utility
+from training.warm_start import Start
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, steps done, steps in all)."""
@@ -62,6 +63,7 @@ def fit_final(
     progress: Progress,
     checkpoints: Path | None = None,
     friends: Friends | None = None,
+    start: Start | None = None,
 ) -> FinalFit:
     """Learns from the log without each user's last event to choose, then from all of it.
 
@@ -77,10 +79,13 @@ def fit_final(
         progress: watches long stages.
         checkpoints: as in `fit_towers`.
         friends: of the log's users; None for none.
+        start: as in `fit_towers`.
     """
     friends = friends or Friends.none(log.n_users)
     trend_half_life = choose_trend_half_life(log, len(items))
-    towers = fit_towers(log, items, config, half_life_days, _stage(progress, "towers"), checkpoints)
+    towers = fit_towers(
+        log, items, config, half_life_days, _stage(progress, "towers"), checkpoints, start
+    )
     held_out = Around(friends, trend_half_life).of(replace(towers.held_out, recorded=True))
     known, _ = _tables(before(held_out), items, towers.unaware, config, _stage(progress, "trial"))
     parts = evidence_parts(known, config.evidence)

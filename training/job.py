@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -45,6 +46,8 @@ from training.progress import show_progress
 from training.readers import read
 
 _LISTS_A_CHUNK = 2_000
+_FROM_FILES = "trained from files"
+_LONGEST_BUILD_SECONDS = 86_400.0
 
 
 Erased = Callable[[Collection[str]], Collection[str]]
@@ -125,6 +128,7 @@ def build(
     config: TrainingConfig | None = None,
     skipped: Sequence[SkippedRow] = (),
     may_register: Callable[[], None] = _always,
+    base: Release | str = _FROM_FILES,
 ) -> Release:
     """Learns from all of the event log, builds a release, and registers it with its stored lists.
 
@@ -135,10 +139,14 @@ def build(
         skipped: rows of files that were left out.
         may_register: called before anything of the release is written to the database; raises when
             it must not be.
+        base: as in `training.pipeline.train`; what was learnt from users who were erased since is
+            never gone on from.
 
     Raises:
         DataError: the log holds no event.
     """
+    if isinstance(base, Release) and _erased_since(engine, base):
+        base = f"a user was erased since the day before {base.release_id}"
     erased = ErasedUsers(engine).among
     users = known_users(users, UserTable(engine).read_frame(), erased)
     items = with_live_items(items, LiveItemTable(engine).changes_since(0))
@@ -150,6 +158,7 @@ def build(
             release_root,
             progress,
             release_root.parent / "checkpoints",
+            base,
         )
     may_register()
     release_id, lists = release.release_id, StoredRecommendations(engine)
@@ -163,6 +172,12 @@ def build(
     )
     lists.drop_erased(release_id)  # of those who were erased while that was written
     return release
+
+
+def _erased_since(engine: Engine, release: Release) -> bool:
+    """Whether anybody was erased who may have been in the log that a release learnt from."""
+    sealed = datetime.fromisoformat(release.manifest.created_at).timestamp()
+    return bool(ErasedUsers(engine).since(sealed - _LONGEST_BUILD_SECONDS))
 
 
 def with_live_items(items: pd.DataFrame, live: Sequence[LiveItem]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from models import release as files
 from models.neighbours import Neighbours, item_neighbours
 from models.popularity import popularity
-from models.release import Release, ReleaseWriter
+from models.release import Items, Release, ReleaseWriter
 from models.scorer import save_towers
 from services.common.probe_users import probe_table
 from training import plots
@@ -31,6 +31,7 @@ from training.sequences import EventSequences, event_sequences
 from training.trend import choose_half_life
 from training.two_tower import TowerFit
 from training.utility import composite_utility
+from training.warm_start import NoStart, Start, held_out_rows, start_from
 
 SETTINGS = "training.toml"
 """In every release: the configuration it was trained with, ready to be trained with again."""
@@ -48,6 +49,7 @@ def train(
     release_root: Path,
     progress: Progress = no_progress,
     checkpoints: Path | None = None,
+    base: Release | str = "nothing to go on from was given",
 ) -> Release:
     """Trains every model on a log and writes one release.
 
@@ -58,6 +60,7 @@ def train(
         progress: watches long stages.
         checkpoints: folder where a killed run leaves what an equal run goes on from; emptied once
             the release is there. None keeps nothing.
+        base: a release whose towers may be gone on from, or why they start anew.
 
     Raises:
         DataError: the log holds no event.
@@ -70,10 +73,10 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     sequences, items = event_sequences(data), item_table(data)
+    start, began = _start(base, sequences, items, data.users, config)
     half_life = choose_half_life(sequences, len(items))
-    fit = fit_final(
-        sequences, items, config, half_life, progress, checkpoints, Friends.of(data.users)
-    )
+    friends = Friends.of(data.users)
+    fit = fit_final(sequences, items, config, half_life, progress, checkpoints, friends, start)
     utility = composite_utility(sequences, len(items), config.utility)
     neighbours = _neighbours(utility, config.neighbours, _stage(progress, "neighbours"))
     popular = popular_rows(sequences, len(items), half_life)
@@ -104,6 +107,8 @@ def train(
                 "share": fit.towers.share,
                 "popularity_days": half_life,
                 "trend_half_life_days": fit.trend_half_life_days,
+                "start": began,
+                "warm_starts": start.warm_starts + 1 if start else 0,
             },
             metrics=fit.validation,
             weights=fit.scorer.weights,
@@ -112,6 +117,25 @@ def train(
     if checkpoints is not None:
         remove_checkpoints(checkpoints)
     return release
+
+
+def _start(
+    base: Release | str,
+    sequences: EventSequences,
+    items: Items,
+    users: pd.DataFrame,
+    config: TrainingConfig,
+) -> tuple[Start | None, str]:
+    """What to go on from, and how the manifest puts it."""
+    start, reason = None, base
+    if isinstance(base, Release):
+        try:
+            start = start_from(base, sequences, items, users, config)
+        except NoStart as error:
+            reason = str(error)
+    began = f"warm from {start.release_id}" if start else f"anew: {reason}"
+    log.info("the towers start %s", began)
+    return start, began
 
 
 def _neighbours(
@@ -197,3 +221,7 @@ def _write_models(
     writer.array(files.POPULAR_ROWS, popular)
     writer.array(files.ITEM_VECTORS, towers.item_vectors)
     save_towers(writer.path / files.MODEL, towers.model, towers.encoder)
+    if fit.towers.share:
+        unaware = fit.towers.unaware
+        save_towers(writer.path / files.TRIAL, unaware.model, unaware.encoder)
+        writer.array(files.HELD_OUT, held_out_rows(fit.towers.held_out))

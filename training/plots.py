@@ -87,18 +87,18 @@ def plot_towers(
     chosen: Mapping[str, float],
     path: Path,
 ) -> None:
-    """Draws what the towers make of the held-out events after each pass; pass 0 is their start.
+    """Draws what the towers make of the held-out events after each pass; pass 0 is before any.
 
     The lines are of one share of the way from the start; the chosen model may be of another.
 
     Args:
-        validation: metrics after each pass, the start's first; see `TowerFit.validation`.
+        validation: metrics before any pass and after each; see `TowerFit.validation`.
         passes: after which the chosen model was taken.
         share: of the way from the start to there, at which it was.
         chosen: its metrics.
         path: an SVG file to be written; its folder is made.
     """
-    label = f"chosen: pass {passes}, {share:g} of the way" if passes else "chosen: the start"
+    label = f"chosen: pass {passes}, {share:g} of the way" if share else "chosen: the start"
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(len(TOWER_METRICS), sharex=True)

@@ -35,6 +35,7 @@ from training.commands import (
     activate_at,
     config_option,
     database_option,
+    from_scratch_option,
     no_activate_option,
     orchestrator_option,
     root_option,
@@ -75,6 +76,7 @@ def refresh(
     activate: Activate | None,
     config: TrainingConfig | None = None,
     keep: int = KEEP,
+    from_scratch: bool = False,
 ) -> Refreshed:
     """Learns from the whole event log, builds a release, activates it, and collects garbage.
 
@@ -88,6 +90,7 @@ def refresh(
             system does. None only builds.
         config: None for the settings of the release that is refreshed.
         keep: newest releases that stay; see `services.common.garbage.collect`.
+        from_scratch: starts the towers anew, not from those of the release that is refreshed.
 
     Raises:
         RefreshError: a refresh is in progress, no release can be read, or this process stood still
@@ -106,6 +109,7 @@ def refresh(
                 activate_at_start=activate is not None,
                 config=config or settings_of(base),
                 may_register=lambda: _still_ours(lease),
+                base="as asked" if from_scratch else base,
             )
             try:
                 activated = activate is not None and activate(release.release_id)
@@ -197,6 +201,7 @@ def _users(release: Release) -> pd.DataFrame:
 @orchestrator_option
 @no_activate_option
 @config_option
+@from_scratch_option
 @click.option("--keep", type=click.IntRange(min=0), default=KEEP, help="Newest releases that stay.")
 def main(
     database_url: str,
@@ -204,6 +209,7 @@ def main(
     orchestrator: str | None,
     no_activate: bool,
     config_file: Path | None,
+    from_scratch: bool,
     keep: int,
 ) -> None:
     """A new release from the event log alone; prints one JSON document."""
@@ -213,11 +219,13 @@ def main(
         activate=None if no_activate else activate_at(orchestrator),
         config=read_config(config_file) if config_file else None,
         keep=keep,
+        from_scratch=from_scratch,
     )
     manifest = done.release.manifest
     document = {
         "release_id": manifest.release_id,
         "activated": done.activated,
+        "start": manifest.config["start"],
         "metrics": manifest.metrics,
         "garbage": asdict(done.garbage),
     }

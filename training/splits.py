@@ -12,6 +12,10 @@ from training.sequences import EventSequences
 
 T = TypeVar("T", bound=np.generic)
 
+_MOST_HELD_OUT = 5_000
+_ENOUGH_HELD_OUT = 2_000
+_MOST_A_USER = 4
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -170,8 +174,28 @@ def _preceded(
     return np.where(where[:, None], moved, table)
 
 
+def held_out_events(
+    log: EventSequences, seed: int, among: NDArray[np.bool_] | None = None
+) -> Queries:
+    """Users' last new events, on which a training makes its choices.
+
+    With few users, several events of each: choices made on some hundred are mostly chance.
+
+    Args:
+        seed: draws from more than 5,000.
+        among: (e,) events that may be held out; None for all.
+    """
+    users = max(int(np.count_nonzero(np.diff(log.offsets))), 1)
+    each = int(np.clip(-(-_ENOUGH_HELD_OUT // users), 1, _MOST_A_USER))
+    return last_new_events(log, _MOST_HELD_OUT, seed, each, among)
+
+
 def last_new_events(
-    log: EventSequences, at_most: int | None = None, seed: int = 0, each: int = 1
+    log: EventSequences,
+    at_most: int | None = None,
+    seed: int = 0,
+    each: int = 1,
+    among: NDArray[np.bool_] | None = None,
 ) -> Queries:
     """Each user's last events on items new to that user.
 
@@ -181,6 +205,7 @@ def last_new_events(
     Args:
         at_most: number of events, drawn by `seed`, when there are more.
         each: events a user, but never more than half of that user's new items.
+        among: (e,) events that the others are left out of; None for all.
     """
     first = log.first_touches()
     kinds = [int(kind) for kind in NEGATIVE]
@@ -190,6 +215,8 @@ def last_new_events(
     from_end = np.cumsum(counts)[user] - np.arange(len(first))  # 1 is the last
     is_last = from_end <= np.maximum(np.minimum(each, counts[user] // 2), 1)
     last = first[is_last & (first > log.offsets[user])]
+    if among is not None:
+        last = last[among[last]]
     if at_most is not None and len(last) > at_most:
         drawn = np.random.default_rng(seed).choice(len(last), at_most, replace=False)
         last = last[np.sort(drawn)]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.features import FeatureSchema, UserTensors, user_tensors
 from models.head import MAX_UTILITY, UTILITY, check_objective
@@ -20,6 +20,7 @@ from models.sparse_products import sparse_product
 from models.transitions import factorize, transition_affinity, transition_counts
 from models.two_tower import RESIDUAL_SCALE, TowerShape, TwoTower, UserTower
 from training.config import TowerConfig, TrainingConfig
+from training.learnt import Learnt, last_layers, tables
 from training.sampling import NEGATIVES_A_POSITIVE, mixed_distribution
 from training.sequences import EventSequences
 from training.softmax import (
@@ -46,10 +47,16 @@ class TowerTrainer:
         items: the catalogue.
         config: with its defaults filled in.
         half_life_days: of the popularity that users without history are served.
+        learnt: what to go on from; None starts anew.
     """
 
     def __init__(
-        self, log: EventSequences, items: Items, config: TrainingConfig, half_life_days: float
+        self,
+        log: EventSequences,
+        items: Items,
+        config: TrainingConfig,
+        half_life_days: float,
+        learnt: Learnt | None = None,
     ) -> None:
         towers = config.for_events(len(log)).towers
         assert towers is not None
@@ -64,12 +71,14 @@ class TowerTrainer:
         self._mean_gain = max(float(self._gains.mean()), 1e-6) if len(gains) else 1.0
         self._rng = np.random.default_rng(towers.seed)
         self._generator = torch.Generator().manual_seed(towers.seed)
-        self._encoder = MetadataEncoder.fit(items.genres)
+        self._encoder = learnt.encoder if learnt else MetadataEncoder.fit(items.genres)
         self._metadata = torch.from_numpy(self._encoder.encode(items.genres, items.years))
         self._model = self._build(len(items), log.region_names)
         self._start_from_transitions(config)
         self._set_prior(half_life_days)
-        self._start_tables = [table.detach().clone() for table in _tables(self._model)]
+        if learnt:
+            learnt.put_into(self._model)
+        self._start_tables = [table.detach().clone() for table in tables(self._model)]
         self._optimizer = self._make_optimizer()
         self._precision = matmul_precision()
         self._steps_a_pass = -(-len(self._windows) // towers.batch)
@@ -112,19 +121,19 @@ class TowerTrainer:
 
     @torch.no_grad()
     def snapshot(self, share: float = 1.0) -> TowerScorer:
-        """A copy of the model with its item vectors, `share` of the way from the start to now.
+        """A copy of the model with its item vectors, `share` of the way from the start to now; the
+        start is that from transitions, also of one that goes on from what others learnt.
 
         Between the two, models are often better than at either end (Wortsman et al. 2022,
         2109.01903): what was learnt is kept, and less of what was learnt by heart. The temperature
         stays as learnt: it changes no order.
         """
         model = copy.deepcopy(self._model).eval()
-        for layer in (model.user.residual[-1], model.item.residual[-1]):
-            assert isinstance(layer, nn.Linear)
+        for layer in last_layers(model):
             layer.weight.mul_(share)  # the start's are zero
             layer.bias.mul_(share)
         model.item.bias.mul_(share)
-        for table, start in zip(_tables(model), self._start_tables, strict=True):
+        for table, start in zip(tables(model), self._start_tables, strict=True):
             table.lerp_(start, 1 - share)
         known = torch.from_numpy(self._known)
         if len(known):
@@ -132,11 +141,7 @@ class TowerTrainer:
         return TowerScorer(model, self._encoder, model.item.folded(self._metadata).numpy())
 
     def _build(self, n_items: int, region_names: Sequence[str]) -> TwoTower:
-        schema = FeatureSchema(
-            history_length=self._config.history_length,
-            decays=self._config.decays,
-            regions=tuple(sorted({*region_names} - {""}))[:_MAX_REGIONS],
-        )
+        schema = feature_schema(self._config, region_names)
         shape = TowerShape(
             n_items=n_items,
             metadata=self._encoder.width,
@@ -198,17 +203,17 @@ class TowerTrainer:
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         config, model = self._config, self._model
-        tables = _tables(model)
-        networks = [p for p in model.parameters() if not any(p is table for table in tables)]
+        factors = tables(model)
+        networks = [p for p in model.parameters() if not any(p is table for table in factors)]
         groups = [
             {"params": networks, "lr": config.learning_rate, "weight_decay": config.weight_decay}
         ]
         if config.factor_learning_rate > 0:
             groups.append(
-                {"params": tables, "lr": config.factor_learning_rate, "weight_decay": 0.0}
+                {"params": factors, "lr": config.factor_learning_rate, "weight_decay": 0.0}
             )
         else:
-            for table in tables:
+            for table in factors:
                 table.requires_grad_(False)
         return torch.optim.AdamW(groups)
 
@@ -307,6 +312,15 @@ class TowerTrainer:
         return self._config.head_weight * loss
 
 
+def feature_schema(config: TowerConfig, region_names: Sequence[str]) -> FeatureSchema:
+    """Of towers that are trained on a log with these regions."""
+    return FeatureSchema(
+        history_length=config.history_length,
+        decays=config.decays,
+        regions=tuple(sorted({*region_names} - {""}))[:_MAX_REGIONS],
+    )
+
+
 def sparse_pools(tower: UserTower, users: UserTensors) -> Tensor:
     """`tower.pools(users)` of a large batch, several times faster, most of all backwards.
 
@@ -321,7 +335,3 @@ def sparse_pools(tower: UserTower, users: UserTensors) -> Tensor:
     table = tower.context.weight
     matrix = csr_array((flat[bags, places], columns, offsets), shape=(b * p, len(table)))
     return sparse_product(matrix, table).view(b, p, -1)
-
-
-def _tables(model: TwoTower) -> list[Tensor]:
-    return [model.user.context.weight, model.item.target.weight]

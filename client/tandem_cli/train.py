@@ -12,7 +12,7 @@ from models.head import OBJECTIVES
 from models.release import Release
 from tandem_cli.options import connect, data_option, json_option, port_option, state_option
 from tandem_cli.output import print_json, print_table
-from training.commands import config_option, no_activate_option
+from training.commands import config_option, from_scratch_option, no_activate_option
 from training.config import STORED_METHODS, TrainingConfig, read_config
 from training.job import train_from_log
 from training.plots import RELEASE_PLOTS
@@ -80,11 +80,17 @@ def train(
 @click.command()
 @config_option
 @no_activate_option
+@from_scratch_option
 @state_option
 @port_option
 @json_option
 def refresh(
-    config_file: Path | None, no_activate: bool, state: State, port: int | None, as_json: bool
+    config_file: Path | None,
+    no_activate: bool,
+    from_scratch: bool,
+    state: State,
+    port: int | None,
+    as_json: bool,
 ) -> None:
     """Learns again from all events in the database, activates what comes out, and collects
     releases that nobody needs any more. Needs no files."""
@@ -103,8 +109,12 @@ def refresh(
         state.releases,
         activate=None if no_activate else activate,
         config=read_config(config_file) if config_file else None,
+        from_scratch=from_scratch,
     )
-    _show(done.release, done.activated, as_json, {"garbage": asdict(done.garbage)})
+    began = done.release.manifest.config["start"]
+    _show(done.release, done.activated, as_json, {"start": began, "garbage": asdict(done.garbage)})
+    if not as_json:
+        click.echo(f"towers: {began}")
 
 
 def _show(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from models.release import Release
 from services.common.database import open_database
+from services.common.erased import bury
 from services.common.leases import Lease
 from services.common.releases import ReleaseRegistry
 from services.common.stored import StoredRecommendations
@@ -196,3 +197,29 @@ def test_without_a_release_there_is_nothing_to_refresh(tmp_path: Path) -> None:
     for _ in range(2):  # the first attempt leaves no lease
         with pytest.raises(RefreshError, match="train one first"):
             refresh(url, tmp_path / "releases", activate=None)
+
+
+def test_towers_go_on_from_the_release_before_until_a_user_is_erased(tmp_path: Path) -> None:
+    (root := tmp_path / "releases").mkdir()
+    url, world = (
+        f"sqlite:///{tmp_path}/tandem.db",
+        write_world(tmp_path / "world", n_users=150, n_items=100),
+    )
+    towers = TowerConfig(dimensions=16, hidden=32, passes=2, learning_rate=5e-3, batch=128)
+    first = train_from_log(
+        read(world.path),
+        database_url=url,
+        release_root=root,
+        activate_at_start=True,
+        config=replace(CONFIG, towers=towers),
+    )
+    assert first.manifest.config["start"].startswith("anew")
+    warm = refresh(url, root, activate=None).release
+    assert warm.manifest.config["start"] == f"warm from {first.release_id}"
+    engine = open_database(url)
+    with engine.begin() as db:
+        bury(db, str(first.users["user_id"].iloc[0]), time.time(), 1)
+    anew = refresh(url, root, activate=None).release
+    engine.dispose()
+    reason = f"a user was erased since the day before {warm.release_id}"
+    assert anew.manifest.config["start"] == f"anew: {reason}"

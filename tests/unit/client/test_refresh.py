@@ -72,7 +72,8 @@ def test_refreshes_down_and_up_and_garbage(
     assert first is not None
     registry.activate(first)
 
-    only_built = answer(capsys, state, "refresh", "--no-activate")
+    only_built = answer(capsys, state, "refresh", "--no-activate", "--from-scratch")
+    assert only_built["start"] == "anew: as asked"
     assert not only_built["activated"] and registry.pending() is None
     assert only_built["metrics"] and only_built["garbage"]["releases"] == []
 
