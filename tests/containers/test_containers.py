@@ -12,12 +12,12 @@ import pytest
 
 from tandem_client import Client, TandemError
 from tests.containers.cluster import API, Cluster
-from tests.containers.load import Load
 from tests.containers.manifests import Manifests
 from tests.containers.podman import podman
 from tests.containers.pods import Pod
 from tests.e2e.conftest import answers_fully, until
 from tests.k8s.rendering import render
+from tests.live.load import Load
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
