@@ -62,12 +62,13 @@ class Watched:
     replicas: list[tuple[float, int]] = field(default_factory=list)
 
 
-def run(clients: int, seconds: float) -> dict[str, Any]:
+def run(clients: int, seconds: float, replicas: int) -> dict[str, Any]:
     """Measures.
 
     Args:
         clients: that ask at once while the load is high, each as soon as it is answered.
         seconds: of high load.
+        replicas: most that may run.
 
     Returns:
         The document that `--json` prints.
@@ -83,7 +84,10 @@ def run(clients: int, seconds: float) -> dict[str, Any]:
             .choice(_N_ITEMS, _CANDIDATES, replace=False)
             .tolist(),
         )
-        settings = {"RANKING_DOWNSCALE_DELAY_SECONDS": _DOWNSCALE_DELAY}
+        settings = {
+            "RANKING_DOWNSCALE_DELAY_SECONDS": _DOWNSCALE_DELAY,
+            "RANKING_MAX_REPLICAS": str(replicas),
+        }
         with start_ranking(state, settings) as ranking, _console.status("starting") as shown:
             ranking.wait_until_serving()
             shown.update("calling")
@@ -241,13 +245,14 @@ def plot(document: dict[str, Any], path: Path) -> None:
 @click.command()
 @click.option("--clients", type=click.IntRange(1, 256), default=16, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5, 300), default=40.0, show_default=True)
+@click.option("--replicas", type=click.IntRange(2, 16), default=4, show_default=True)
 @click.option(
     "--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="A picture."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
-def main(clients: int, seconds: float, picture: Path | None, as_json: bool) -> None:
+def main(clients: int, seconds: float, replicas: int, picture: Path | None, as_json: bool) -> None:
     """Watches the replicas of the ranking service while many call it, and afterwards."""
-    found = run(clients, seconds)
+    found = run(clients, seconds, replicas)
     if picture is not None:
         plot(found, picture)
     if as_json:

@@ -67,7 +67,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> None:
 
     SIGTERM is taken as Ctrl-C, so that what the command has begun is put in order.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
         command(args=arguments, standalone_mode=False)
@@ -85,6 +85,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> None:
         if not type(error).__module__.startswith("sqlalchemy."):
             raise
         _fail(f"database: {str(error).splitlines()[0]}", 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(text: str, status: int) -> None:

@@ -90,7 +90,7 @@ def check_refused(running: Running, release_id: str, reason: str) -> None:
     ("number", "sabotage", "reason"),
     [
         (1, other_vectors, r"largest difference from the trainer's scores \S+ is above 0\.001"),
-        (2, fewer_vectors, r"\d+ item vectors of \d+"),
+        (2, fewer_vectors, r"item vectors"),
         (3, nan_weights, "not finite"),
         (4, older_schema, "feature schema differs"),
     ],
