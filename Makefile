@@ -59,6 +59,7 @@ container-test: $(STAMP) ## all of Tandem in containers, on real stores: users' 
 	TANDEM_REQUIRE_KUSTOMIZE=1 $(BIN)/python -m pytest -s -m containers tests/containers
 
 kind-test: $(STAMP) ## deploy on a kind cluster and change everything under load (KIND_CLUSTER, KIND_CONFIG, KIND_NODE_IMAGE)
+	@if command -v kind >/dev/null && ! command -v mmdebstrap >/dev/null && [ $$(id -u) -eq 0 ]; then tests/install_containers.sh || true; fi
 	$(BIN)/python -m pytest -s -m kind tests/kind
 
 bench: $(STAMP) ## speed of Recommend and of each stage, against a single-process server
