@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.options import data_option
 from bench.temporary import temporary_state
 from models.attribution import attribute
 from models.evidence import taste_of
@@ -167,7 +168,7 @@ def _millis(scorer: FinalScorer, users: list[UserHistory]) -> dict[str, Millis]:
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@data_option
 @click.option("--pairs", type=click.IntRange(min=1), default=1_000, help="Users and items.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def main(data: Path, pairs: int, as_json: bool) -> None:

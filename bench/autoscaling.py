@@ -22,6 +22,7 @@ from grpc import aio
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from bench.percentiles import percentiles
 from bench.random_release import clicked, write_random_release
 from bench.ranking_process import RankingProcess, start_ranking
 from services.common.database import open_database
@@ -208,8 +209,7 @@ def describe(watched: Watched, clients: int, seconds: float) -> dict[str, Any]:
         "seconds_to_return": round(float(back[0] - seconds), 1) if len(back) else None,
         "downscale_delay_seconds": float(_DOWNSCALE_DELAY),
         "calls_per_second": round(float(high.sum()) / seconds, 1),
-        "p50_ms": round(float(np.percentile(millis[high], 50)), 2),
-        "p99_ms": round(float(np.percentile(millis[high], 99)), 2),
+        **percentiles(millis[high].tolist()),
         "series": series,
     }
 

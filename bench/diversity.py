@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from bench.options import data_option
 from models.diversity import DPP, MMR, NONE, Composition, compose
 from models.errors import ReportedError
 from models.genre_calibration import genre_mix
@@ -369,12 +370,7 @@ def _table(document: Mapping[str, Any]) -> Table:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="A MovieLens directory, or a general log.",
-)
+@data_option
 @click.option(
     "--users", type=click.IntRange(min=1), help="Most questions of a fold; all unless given."
 )

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.options import data_option
 from models.errors import ReportedError
 from models.release import Items
 from training.config import TowerConfig, TrainingConfig
@@ -192,12 +193,7 @@ def _table(document: Mapping[str, Any]) -> Table:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="A MovieLens directory, or a general log.",
-)
+@data_option
 @click.option("--cuts", default="0.8,0.9,1", help="Quantiles of time, ascending.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the towers.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")

@@ -8,9 +8,11 @@ from tests.contract.feature_fixtures import (
     redis_address,
     sqlite_url,
 )
+from tests.contract.milvus_process import lite
 
 __all__ = [
     "empty_redis",
+    "lite",
     "make_settings",
     "postgres_address",
     "postgres_url",

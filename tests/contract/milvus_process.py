@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from services.common.ports import free_ports
 
@@ -66,3 +69,12 @@ def wait_for_port(address: str, seconds: float = 60) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[MilvusLite]:
+    """Running; ended afterwards."""
+    milvus = MilvusLite(tmp_path)
+    milvus.start()
+    yield milvus
+    milvus.kill()

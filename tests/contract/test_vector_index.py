@@ -5,7 +5,6 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,14 +68,6 @@ async def searchable(index: VectorIndex, release_id: str, seconds: float = 30) -
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-def lite(tmp_path: Path) -> Iterator[MilvusLite]:
-    milvus = MilvusLite(tmp_path)
-    milvus.start()
-    yield milvus
-    milvus.kill()
 
 
 @pytest.fixture(scope="module")

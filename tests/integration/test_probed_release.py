@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,26 +32,18 @@ __all__ = ["engine"]
 
 
 @pytest.fixture
-def milvus(tmp_path: Path) -> Iterator[MilvusLite]:
-    lite = MilvusLite(tmp_path)
-    lite.start()
-    yield lite
-    lite.kill()
-
-
-@pytest.fixture
 def bench(tmp_path: Path, engine: Engine) -> Bench:
     return Bench(tmp_path / "releases", engine)
 
 
 @asynccontextmanager
-async def probing(bench: Bench, milvus: MilvusLite, root: Path) -> AsyncIterator[ReleaseSwitch]:
+async def probing(bench: Bench, lite: MilvusLite, root: Path) -> AsyncIterator[ReleaseSwitch]:
     """A switch whose retrieval service reads its releases from a folder."""
     settings = RetrievalSettings(
         port=0,
         release_root=root,
         database_url=bench.engine.url.render_as_string(hide_password=False),
-        milvus_uri=milvus.uri,
+        milvus_uri=lite.uri,
     )
     server = ServiceServer(RetrievalService(settings), settings)
     await server.start()
@@ -64,14 +56,14 @@ async def probing(bench: Bench, milvus: MilvusLite, root: Path) -> AsyncIterator
         await server.stop()
 
 
-async def test_a_good_release_serves(bench: Bench, milvus: MilvusLite) -> None:
+async def test_a_good_release_serves(bench: Bench, lite: MilvusLite) -> None:
     release_id = bench.build()
-    async with probing(bench, milvus, bench.root) as switch:
+    async with probing(bench, lite, bench.root) as switch:
         assert (await switch.activate(release_id)).state is ReleaseState.ACTIVE
 
 
 async def test_vectors_of_other_items_in_milvus_are_refused_and_go_until_mended(
-    bench: Bench, milvus: MilvusLite, tmp_path: Path
+    bench: Bench, lite: MilvusLite, tmp_path: Path
 ) -> None:
     release_id = bench.build()
     other = shutil.copytree(bench.root / release_id, tmp_path / "other" / release_id)
@@ -81,17 +73,17 @@ async def test_vectors_of_other_items_in_milvus_are_refused_and_go_until_mended(
     digest = hashlib.sha256((other / ITEM_VECTORS).read_bytes()).hexdigest()
     manifest["sha256"][ITEM_VECTORS] = digest
     (other / "release.json").write_text(json.dumps(manifest))
-    async with probing(bench, milvus, other.parent) as switch:
+    async with probing(bench, lite, other.parent) as switch:
         with pytest.raises(FailedPrecondition, match=r"recall@500 0\.\d+ is below 0\.95"):
             await switch.activate(release_id)
     assert bench.state(release_id)[0] is ReleaseState.FAILED
-    stored = MilvusClient(milvus.uri)
+    stored = MilvusClient(lite.uri)
 
     async def nothing_stored() -> bool:
         return not await asyncio.to_thread(stored.list_collections)
 
     assert len(stored.list_collections()) == 2
-    async with probing(bench, milvus, bench.root) as switch:  # a start drops them at once
+    async with probing(bench, lite, bench.root) as switch:  # a start drops them at once
         assert await until(nothing_stored, 20.0)
         assert (await switch.activate(release_id)).state is ReleaseState.ACTIVE
     assert len(stored.list_collections()) == 2

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,6 @@ if TYPE_CHECKING:
 
 ITEMS = 300
 DEADLINE = 10.0
-
-
-@pytest.fixture
-def lite(tmp_path: Path) -> Iterator[MilvusLite]:
-    milvus = MilvusLite(tmp_path)
-    milvus.start()
-    yield milvus
-    milvus.kill()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.docker.engine import EngineError, find_engine
+
 _ENGINES = ("docker", "podman")
 _ANSWER_SECONDS = 30.0
 _PULL_SECONDS = 600.0
@@ -72,16 +74,17 @@ class Tools:
         for program in ("kind", "kubectl"):
             if shutil.which(program) is None:
                 raise Unusable(f"{program} is not installed")
-        engine = next((name for name in _ENGINES if _succeeds(name, "info")), None)
-        if engine is None:
-            raise Unusable(f"neither {' nor '.join(_ENGINES)} answers")
+        try:
+            engine = find_engine(None, _ENGINES)
+        except EngineError as error:
+            raise Unusable(str(error)) from None
         image = os.environ.get("KIND_NODE_IMAGE", "")
-        if image and not _succeeds(engine, "image", "inspect", image):
+        if image and not engine.has(image):
             try:
-                run(engine, "pull", image, timeout=_PULL_SECONDS)
+                run(engine.program, "pull", image, timeout=_PULL_SECONDS)
             except CommandError as error:
                 raise Unusable(f"KIND_NODE_IMAGE: {_last_line(error)}") from None
-        return cls(engine, image)
+        return cls(engine.program, image)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -167,14 +170,6 @@ class KindCluster:
     def _kind(self, *arguments: str, timeout: float) -> str:
         named = [] if arguments[:2] == ("get", "clusters") else ["--name", self.name]
         return run("kind", *arguments, *named, timeout=timeout, environment=self._tools.environment)
-
-
-def _succeeds(*command: str) -> bool:
-    try:
-        run(*command, timeout=_ANSWER_SECONDS)
-    except (CommandError, OSError):
-        return False
-    return True
 
 
 def _last_line(error: CommandError) -> str:

@@ -1,11 +1,12 @@
-"""A small release on disk, and queries on it."""
+"""A small release on disk, queries on it, and a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import Engine
 
 from models.release import (
     ITEM_VECTORS,
@@ -16,6 +17,7 @@ from models.release import (
     Release,
     ReleaseWriter,
 )
+from services.common.database import open_database
 from services.common.deadlines import Budget
 from services.orchestrator.candidates import Query
 from services.orchestrator.catalogue import Catalogue
@@ -23,6 +25,13 @@ from services.orchestrator.rules_yaml import ActiveRules
 
 N_ITEMS = 40
 UNDIVERSIFIED = ActiveRules.of("diversity: {method: none}")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

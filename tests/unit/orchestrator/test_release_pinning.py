@@ -1,6 +1,5 @@
 """An answer is one release's, also where a replica does not hold the newest one yet."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +8,6 @@ import pytest
 from sqlalchemy import Engine
 
 from bench.random_release import write_random_release
-from services.common.database import open_database
 from services.common.erased import ErasedUsers
 from services.common.errors import FailedPrecondition
 from services.common.releases import ReleaseRegistry
@@ -38,13 +36,6 @@ class Holding(ListSource):
         if query.release.release_id not in self.held:
             raise FailedPrecondition("not loaded here yet")
         return await super().fetch(query)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

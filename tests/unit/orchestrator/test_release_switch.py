@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Engine
 
 from bench.random_release import write_random_release
-from services.common.database import open_database
 from services.common.errors import FailedPrecondition, NotFound, Unavailable
 from services.common.releases import ReleaseRegistry, remove_release
 from services.orchestrator.clients import Prepared
@@ -48,13 +47,6 @@ class Service:
         self.prepared.append(release_id)
         await self.then(release_id)
         return Prepared("service", 40)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -2,14 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-import pytest
 from sqlalchemy import Engine, text
 
-from services.common.database import open_database
 from services.common.slates import ShownItem, SlateLog
 from services.orchestrator.candidates import PREDICTION, Candidates, Query
 from services.orchestrator.pipeline import Level, Record, Slate
@@ -18,13 +15,6 @@ from tandem.recommender.v1 import recommender_pb2 as pb
 
 MakeQuery = Callable[..., Query]
 REQUEST = pb.RecommendRequest(user_id="a", count=2)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'tandem.db'}")
-    yield engine
-    engine.dispose()
 
 
 def slate(query: Query) -> Slate:
