@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,7 @@ class Unusable(Exception):
     """There can be no cluster here; the text says why."""
 
 
-def run(
-    *command: str, timeout: float, environment: dict[str, str] | None = None, stdin: str = ""
-) -> str:
+def run(*command: str, timeout: float, environment: dict[str, str] | None = None) -> str:
     """Standard output of a command that succeeds.
 
     Raises:
@@ -39,7 +36,7 @@ def run(
         done = subprocess.run(
             command,
             env={**os.environ, **(environment or {})},
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -151,7 +148,7 @@ class KindCluster:
         """Another name for an image of the engine."""
         run(self._tools.engine, "tag", image, name, timeout=_ANSWER_SECONDS)
 
-    def kubectl(self, *arguments: str, timeout: float = 60, stdin: str = "") -> str:
+    def kubectl(self, *arguments: str, timeout: float = 60) -> str:
         """Output of a command of kubectl in Tandem's namespace.
 
         Raises:
@@ -160,7 +157,6 @@ class KindCluster:
         return run(
             *("kubectl", "--kubeconfig", self.kubeconfig, "--namespace", "tandem", *arguments),
             timeout=timeout,
-            stdin=stdin,
         )
 
     def get(self, *arguments: str) -> Any:
@@ -174,20 +170,3 @@ class KindCluster:
 
 def _last_line(error: CommandError) -> str:
     return str(error).strip().splitlines()[-1]
-
-
-def images_of(objects: Sequence[dict[str, Any]]) -> set[str]:
-    """Images that the containers of rendered objects run."""
-    found = set[str]()
-    for each in objects:
-        found |= set(_images(each))
-    return found
-
-
-def _images(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        own = [value["image"]] if isinstance(value.get("image"), str) else []
-        return own + [image for each in value.values() for image in _images(each)]
-    if isinstance(value, list):
-        return [image for each in value for image in _images(each)]
-    return []

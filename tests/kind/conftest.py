@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tandem_client import Client
 from tests.e2e.conftest import answers_fully, until
-from tests.kind.cluster import CommandError, KindCluster, Tools, Unusable, images_of, run
+from tests.k8s.pods import pods
+from tests.k8s.rendering import render
+from tests.kind.cluster import CommandError, KindCluster, Tools, Unusable, run
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "deploy" / "k8s" / "overlays" / "kind"
@@ -80,11 +81,11 @@ def deployed() -> Iterator[Deployed]:
 
 def _deploy(cluster: KindCluster) -> Deployed:
     run("make", "-C", str(ROOT), "image", timeout=1_800)
-    rendered = run("kubectl", "kustomize", str(OVERLAY), timeout=60)
-    images = images_of(list(yaml.safe_load_all(rendered)))
+    rendered = render("overlays/kind")
+    images = {each["image"] for pod in pods(rendered) for each in pod.containers()}
     for image in sorted(images):
         cluster.load(image)
-    cluster.kubectl("apply", "-f", "-", timeout=120, stdin=rendered)
+    cluster.kubectl("apply", "--kustomize", str(OVERLAY), timeout=120)
     _wait_for_release(cluster)
     (image,) = (each for each in images if each.split(":")[0].endswith("tandem"))
     deployed = Deployed(cluster, _address(cluster), image)
